@@ -1,0 +1,55 @@
+//! Who calls, and what another member may do to an agent on somebody's own machine.
+
+use chatroom_protocol::{MachineId, Role, RoomId, RunId, SessionId, UserId};
+
+use crate::tasks::Task;
+
+/// Who makes a request, as proven by its credential.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Caller {
+    /// A person, in a browser or a CLI.
+    Person {
+        /// The person.
+        user: UserId,
+        /// Their sign-in.
+        session: SessionId,
+    },
+    /// A machine's daemon.
+    Machine {
+        /// The machine.
+        machine: MachineId,
+        /// Its user.
+        user: UserId,
+    },
+    /// An agent, from inside its run.
+    Run {
+        /// The run.
+        run: RunId,
+        /// Its room.
+        room: RoomId,
+        /// Its role.
+        role: Role,
+        /// The user of the machine it runs on.
+        user: UserId,
+    },
+}
+
+impl Caller {
+    /// Returns the person on whose authority the request is made.
+    pub fn user(&self) -> UserId {
+        match self {
+            Self::Person { user, .. } | Self::Machine { user, .. } | Self::Run { user, .. } => {
+                *user
+            }
+        }
+    }
+}
+
+/// Returns whether a task may reach an agent on a machine of `owner`.
+///
+/// On an own machine only its user acts through an agent. What another member
+/// wrote, or another member's agent handed on, waits for that user, unless the
+/// agent is shared with the room.
+pub fn may_reach(task: &Task, owner: UserId, shared: bool) -> bool {
+    shared || task.author == owner || task.approved_by == Some(owner)
+}

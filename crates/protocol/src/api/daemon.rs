@@ -1,0 +1,175 @@
+//! The daemon's HTTP API: what the server asks through the tunnel.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{CommandId, ModelId, PromptId, Role, RoomId, RunId, Tool};
+
+use super::agents::{PermissionMode, RunActivity, RunForm};
+use super::auth::Decision;
+use super::commands::{CommandStatus, CommandType};
+use super::machines::ToolFacts;
+
+/// `POST /platform/ping`: the first exchange, and a renewal.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Ping {
+    /// The server's [`crate::PROTOCOL_VERSION`].
+    pub protocol_version: u32,
+    /// The server's version.
+    pub server_version: String,
+}
+
+/// What the daemon answers.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Pong {
+    /// The daemon's [`crate::PROTOCOL_VERSION`].
+    pub protocol_version: u32,
+    /// The daemon's version.
+    pub daemon_version: String,
+    /// Its epoch.
+    pub epoch: u64,
+    /// What it found on PATH.
+    pub tools: Vec<ToolFacts>,
+    /// Its live runs.
+    pub runs: Vec<LiveRun>,
+}
+
+/// A live run as the daemon knows it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LiveRun {
+    /// Which.
+    pub run_id: RunId,
+    /// The room.
+    pub chatroom_id: RoomId,
+    /// The role.
+    pub role: Role,
+    /// The program.
+    pub tool: Tool,
+    /// What it does.
+    pub activity: RunActivity,
+}
+
+/// `POST /commands`
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PushCommand {
+    /// Which; a second push of the same is answered from the journal.
+    pub command_id: CommandId,
+    /// What to do, as text: an unknown type fails with a reason instead of being unreadable.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Milliseconds left until it must not start any more.
+    pub expires_in_ms: i64,
+    /// For start and restart: what to run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start: Option<StartRun>,
+    /// For stop and restart: what to end. Absent: whatever lives in that slot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slot: Option<Slot>,
+}
+
+/// The place of an agent: at most one live run each.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Slot {
+    /// The room.
+    pub chatroom_id: RoomId,
+    /// The role.
+    pub role: Role,
+}
+
+impl PushCommand {
+    /// Returns the type, if this version knows it.
+    pub fn command_type(&self) -> Option<CommandType> {
+        CommandType::ALL
+            .into_iter()
+            .find(|kind| kind.as_str() == self.kind)
+    }
+}
+
+/// Everything a start needs; the machine needs no state of its own for it.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StartRun {
+    /// The run to make.
+    pub run_id: RunId,
+    /// Its place.
+    pub slot: Slot,
+    /// The program.
+    pub tool: Tool,
+    /// The model, where one was chosen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<ModelId>,
+    /// Absolute path on this machine; checked against its policy.
+    pub working_dir: String,
+    /// Whether it asks.
+    pub mode: PermissionMode,
+    /// How it is driven.
+    pub form: RunForm,
+    /// `crr_…`: what the run may say of itself to the server.
+    pub run_token: String,
+    /// The role prompt: given to the tool as system prompt where it takes one, else before the first prompt.
+    pub system_prompt: String,
+}
+
+impl std::fmt::Debug for StartRun {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("StartRun")
+            .field("run_id", &self.run_id)
+            .field("slot", &self.slot)
+            .field("tool", &self.tool)
+            .field("working_dir", &self.working_dir)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The answer to a push: it is in the journal.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CommandReceipt {
+    /// Whether it was there before.
+    pub duplicate: bool,
+    /// Its outcome, if it has one already.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<CommandOutcome>,
+}
+
+/// How a command came out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CommandOutcome {
+    /// `completed`, `failed` or `expired`.
+    pub status: CommandStatus,
+    /// In words.
+    pub result: String,
+}
+
+/// `POST /agents/{runId}/prompts`
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PushPrompt {
+    /// Which; a second push of the same is a no-op.
+    pub prompt_id: PromptId,
+    /// What to tell the agent.
+    pub text: String,
+}
+
+/// The answer: it is in the journal, and given to the tool when the turn before it is over.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PromptReceipt {
+    /// Whether it was there before.
+    pub duplicate: bool,
+}
+
+/// `POST /agents/{runId}/permissions/{permissionId}`
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DecidePermission {
+    /// Allow or deny.
+    pub decision: Decision,
+    /// The digest of what was shown; another one is refused.
+    pub digest: String,
+}

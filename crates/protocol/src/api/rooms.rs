@@ -1,0 +1,166 @@
+//! Rooms and messages.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{BadName, InstanceId, MessageId, Role, RoomId, TaskId, Timestamp, UserId};
+
+/// `POST /api/chatrooms`
+#[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CreateRoom {
+    /// 1 to 120 characters.
+    pub name: String,
+    /// 1 to 20 different roles.
+    pub roles: Vec<Role>,
+    /// Who gets people's messages; the first role if omitted.
+    #[serde(default)]
+    pub entry: Option<Role>,
+    /// Where the room belongs; the caller's own instance if omitted.
+    #[serde(default)]
+    pub instance_id: Option<InstanceId>,
+}
+
+/// A room.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RoomView {
+    /// Its id.
+    pub chatroom_id: RoomId,
+    /// Where it belongs.
+    pub instance_id: InstanceId,
+    /// Its name.
+    pub name: String,
+    /// Its roles, in the order given.
+    pub roles: Vec<Role>,
+    /// Who gets people's messages.
+    pub entry: Role,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+/// `GET /api/chatrooms`
+#[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Rooms {
+    /// Those the caller is a member of, the newest first.
+    pub chatrooms: Vec<RoomView>,
+}
+
+/// Whom a message or hand-off goes to: a role, or the people of the room (`user`).
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Target {
+    /// The people of the room.
+    User,
+    /// A role.
+    Role(Role),
+}
+
+impl Target {
+    /// The word that stands for the people of the room.
+    pub const USER: &'static str = "user";
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::User => f.write_str(Self::USER),
+            Self::Role(role) => role.fmt(f),
+        }
+    }
+}
+
+impl FromStr for Target {
+    type Err = BadName;
+
+    fn from_str(text: &str) -> Result<Self, BadName> {
+        if text == Self::USER {
+            Ok(Self::User)
+        } else {
+            Role::parse(text).map(Self::Role)
+        }
+    }
+}
+
+impl Serialize for Target {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Target {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+impl utoipa::PartialSchema for Target {
+    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
+        Role::schema()
+    }
+}
+
+impl utoipa::ToSchema for Target {}
+
+/// What a message is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum MessageKind {
+    /// Said by a person or an agent.
+    Message,
+    /// A result passed on.
+    Handoff,
+    /// A note on work under way.
+    Progress,
+    /// Said by the platform.
+    Notice,
+}
+
+/// One message in a room.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct MessageView {
+    /// Its id.
+    pub message_id: MessageId,
+    /// What it is.
+    pub kind: MessageKind,
+    /// The role that said it, or `user` for a person, or `system`.
+    pub sender: String,
+    /// The person behind it: who wrote it, or whose agent did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_id: Option<UserId>,
+    /// Whom it is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<Target>,
+    /// Its text.
+    pub content: String,
+    /// Whether it still waits in the queue.
+    pub queued: bool,
+    /// The task it became, or the task it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task_id: Option<TaskId>,
+    /// When it appeared in the history; for a queued one, when it was sent.
+    pub created_at: Timestamp,
+}
+
+/// `GET /api/chatrooms/{chatroomId}/messages`
+#[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Messages {
+    /// In the order of the room's history.
+    pub messages: Vec<MessageView>,
+    /// What waits to become a task, in order.
+    pub queue: Vec<MessageView>,
+}
+
+/// `POST /api/chatrooms/{chatroomId}/messages`
+#[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SendMessage {
+    /// 1 to 100,000 characters.
+    pub content: String,
+    /// The entry role if omitted. Inside a run a message is a note to the room and makes no task.
+    #[serde(default)]
+    pub target_role: Option<Target>,
+}
