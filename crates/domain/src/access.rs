@@ -38,9 +38,7 @@ impl Caller {
     /// Returns the person on whose authority the request is made.
     pub fn user(&self) -> UserId {
         match self {
-            Self::Person { user, .. } | Self::Machine { user, .. } | Self::Run { user, .. } => {
-                *user
-            }
+            Self::Person { user, .. } | Self::Machine { user, .. } | Self::Run { user, .. } => *user,
         }
     }
 }

@@ -151,8 +151,7 @@ impl Password {
     /// Reads a new one.
     pub fn parse(text: &str) -> Result<Self, AccountError> {
         let fits = (10..=200).contains(&text.chars().count());
-        fits.then(|| Self(text.to_owned()))
-            .ok_or(AccountError::BadPassword)
+        fits.then(|| Self(text.to_owned())).ok_or(AccountError::BadPassword)
     }
 
     /// Hashes it with argon2id. Slow on purpose: call it off the async workers.
@@ -167,32 +166,21 @@ impl Password {
 /// Returns whether `given` is the password behind `hash`. Slow on purpose.
 pub fn verify_password(given: &str, hash: &str) -> bool {
     given.len() <= 1000
-        && PasswordHash::new(hash).is_ok_and(|hash| {
-            Argon2::default()
-                .verify_password(given.as_bytes(), &hash)
-                .is_ok()
-        })
+        && PasswordHash::new(hash).is_ok_and(|hash| Argon2::default().verify_password(given.as_bytes(), &hash).is_ok())
 }
 
 /// Makes the code a person compares, such as `BDFK-QRTX`: letters that are hard to confuse, 20^8 of them.
 pub fn user_code(random: [u8; 8]) -> String {
     const LETTERS: &[u8; 20] = b"BCDFGHJKLMNPQRSTVWXZ";
-    let mut code: String = random
-        .iter()
-        .map(|byte| char::from(LETTERS[usize::from(*byte) % 20]))
-        .collect();
+    let mut code: String = random.iter().map(|byte| char::from(LETTERS[usize::from(*byte) % 20])).collect();
     code.insert(4, '-');
     code
 }
 
 /// Reads a typed user code: case, blanks and the dash do not matter.
 pub fn normalise_user_code(text: &str) -> String {
-    let letters: String = text
-        .chars()
-        .filter(char::is_ascii_alphabetic)
-        .map(|c| c.to_ascii_uppercase())
-        .take(16)
-        .collect();
+    let letters: String =
+        text.chars().filter(char::is_ascii_alphabetic).map(|c| c.to_ascii_uppercase()).take(16).collect();
     match letters.split_at_checked(4) {
         Some((head, tail)) => format!("{head}-{tail}"),
         None => letters,
@@ -205,10 +193,7 @@ mod tests {
 
     #[test]
     fn a_password_is_known_by_its_hash_alone() {
-        let hash = Password::parse("correct horse")
-            .unwrap()
-            .hash([7; 16])
-            .unwrap();
+        let hash = Password::parse("correct horse").unwrap().hash([7; 16]).unwrap();
         assert!(hash.starts_with("$argon2id$"));
         assert!(verify_password("correct horse", &hash));
         assert!(!verify_password("correct horsf", &hash));
@@ -217,17 +202,11 @@ mod tests {
 
     #[test]
     fn emails_and_codes_are_read_once() {
-        assert_eq!(
-            Email::parse(" Ada@Example.Org ").unwrap().as_str(),
-            "ada@example.org"
-        );
+        assert_eq!(Email::parse(" Ada@Example.Org ").unwrap().as_str(), "ada@example.org");
         for bad in ["ada", "@x", "a@", "a@b@c", "a b@c"] {
             assert!(Email::parse(bad).is_err(), "{bad}");
         }
         let code = user_code([0, 1, 2, 3, 19, 20, 255, 7]);
-        assert_eq!(
-            normalise_user_code(&format!(" {} ", code.to_lowercase().replace('-', " "))),
-            code
-        );
+        assert_eq!(normalise_user_code(&format!(" {} ", code.to_lowercase().replace('-', " "))), code);
     }
 }

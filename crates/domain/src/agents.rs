@@ -2,8 +2,7 @@
 
 use chatroom_protocol::api::agents::{AgentStatus, PermissionMode, RunActivity, RunForm};
 use chatroom_protocol::{
-    CommandId, MachineId, ModelId, PermissionId, PromptId, Role, RoomId, RunId, Timestamp, Tool,
-    UserId,
+    CommandId, MachineId, ModelId, PermissionId, PromptId, Role, RoomId, RunId, Timestamp, Tool, UserId,
 };
 
 /// How long a run token works after its last renewal, in milliseconds.
@@ -200,9 +199,7 @@ pub struct Known {
 ///
 /// Running needs an online machine; a wish to stop wins over any late report.
 pub fn status(known: Known) -> AgentStatus {
-    let live = known
-        .activity
-        .filter(|activity| *activity != RunActivity::Exited);
+    let live = known.activity.filter(|activity| *activity != RunActivity::Exited);
     match (known.desired, live) {
         (Desired::Stopped, None) => match known.outside {
             Outside::Nobody => AgentStatus::Stopped,
@@ -232,15 +229,8 @@ mod tests {
     #[test]
     fn every_input_has_its_word() {
         use RunActivity::{Exited, Idle, Starting, Stopping, WaitingPermission, Working};
-        let activities = [
-            None,
-            Some(Starting),
-            Some(Idle),
-            Some(Working),
-            Some(WaitingPermission),
-            Some(Stopping),
-            Some(Exited),
-        ];
+        let activities =
+            [None, Some(Starting), Some(Idle), Some(Working), Some(WaitingPermission), Some(Stopping), Some(Exited)];
         let mut seen = std::collections::HashSet::new();
         for desired in [Desired::Running, Desired::Stopped] {
             for online in [false, true] {
@@ -248,14 +238,7 @@ mod tests {
                     for awaiting_handoff in [false, true] {
                         for gave_up in [false, true] {
                             for outside in [Outside::Nobody, Outside::Waiting, Outside::Working] {
-                                let known = Known {
-                                    desired,
-                                    online,
-                                    activity,
-                                    awaiting_handoff,
-                                    gave_up,
-                                    outside,
-                                };
+                                let known = Known { desired, online, activity, awaiting_handoff, gave_up, outside };
                                 let word = status(known);
                                 seen.insert(word);
                                 let live = !matches!(activity, None | Some(Exited));
@@ -265,20 +248,11 @@ mod tests {
                                 if live && online && desired == Desired::Stopped {
                                     assert_eq!(word, AgentStatus::Stopping, "{known:?}");
                                 }
-                                if matches!(
-                                    word,
-                                    AgentStatus::NeedsYou | AgentStatus::AwaitingHandoff
-                                ) {
-                                    assert!(
-                                        live && online && desired == Desired::Running,
-                                        "{known:?}"
-                                    );
+                                if matches!(word, AgentStatus::NeedsYou | AgentStatus::AwaitingHandoff) {
+                                    assert!(live && online && desired == Desired::Running, "{known:?}");
                                 }
                                 if word == AgentStatus::GaveUp {
-                                    assert!(
-                                        gave_up && !live && desired == Desired::Running,
-                                        "{known:?}"
-                                    );
+                                    assert!(gave_up && !live && desired == Desired::Running, "{known:?}");
                                 }
                                 if word == AgentStatus::Starting {
                                     assert!(online && desired == Desired::Running, "{known:?}");

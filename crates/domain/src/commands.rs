@@ -66,10 +66,7 @@ pub fn deadline_ms(kind: CommandType) -> i64 {
 /// A late report about a finished command changes nothing: daemons resend what
 /// they are not sure was heard. A report may also overtake the one before it, so
 /// an outcome is taken from `pending` as well.
-pub fn after(
-    status: CommandStatus,
-    event: CommandEvent,
-) -> Option<(CommandStatus, Option<String>)> {
+pub fn after(status: CommandStatus, event: CommandEvent) -> Option<(CommandStatus, Option<String>)> {
     use CommandStatus::{Completed, Expired, Failed, Pending, Processing};
     match (status, event) {
         (Completed | Failed | Expired, _) | (Processing, CommandEvent::Received) => None,
@@ -77,14 +74,12 @@ pub fn after(
         (Pending | Processing, CommandEvent::Succeeded(result)) => Some((Completed, Some(result))),
         (Pending | Processing, CommandEvent::Refused(why)) => Some((Failed, Some(why))),
         (Pending | Processing, CommandEvent::TooLate(why)) => Some((Expired, Some(why))),
-        (Pending, CommandEvent::DeadlinePassed) => Some((
-            Expired,
-            Some("the machine did not take it before its deadline".into()),
-        )),
-        (Processing, CommandEvent::DeadlinePassed) => Some((
-            Failed,
-            Some("the machine took it and did not say how it came out; its journal knows".into()),
-        )),
+        (Pending, CommandEvent::DeadlinePassed) => {
+            Some((Expired, Some("the machine did not take it before its deadline".into())))
+        }
+        (Processing, CommandEvent::DeadlinePassed) => {
+            Some((Failed, Some("the machine took it and did not say how it came out; its journal knows".into())))
+        }
     }
 }
 
@@ -96,44 +91,16 @@ mod tests {
     fn every_command_reaches_one_outcome_and_stays_there() {
         use CommandEvent::{DeadlinePassed, Received, Refused, Succeeded, TooLate};
         use CommandStatus::{Completed, Expired, Failed, Pending, Processing};
-        let events = [
-            Received,
-            Succeeded("ok".into()),
-            Refused("no".into()),
-            TooLate("late".into()),
-            DeadlinePassed,
-        ];
+        let events = [Received, Succeeded("ok".into()), Refused("no".into()), TooLate("late".into()), DeadlinePassed];
         for (from, to) in [
-            (
-                Pending,
-                [
-                    Some(Processing),
-                    Some(Completed),
-                    Some(Failed),
-                    Some(Expired),
-                    Some(Expired),
-                ],
-            ),
-            (
-                Processing,
-                [
-                    None,
-                    Some(Completed),
-                    Some(Failed),
-                    Some(Expired),
-                    Some(Failed),
-                ],
-            ),
+            (Pending, [Some(Processing), Some(Completed), Some(Failed), Some(Expired), Some(Expired)]),
+            (Processing, [None, Some(Completed), Some(Failed), Some(Expired), Some(Failed)]),
             (Completed, [None; 5]),
             (Failed, [None; 5]),
             (Expired, [None; 5]),
         ] {
             for (event, expected) in events.iter().zip(to) {
-                assert_eq!(
-                    after(from, event.clone()).map(|(status, _)| status),
-                    expected,
-                    "{from:?} {event:?}"
-                );
+                assert_eq!(after(from, event.clone()).map(|(status, _)| status), expected, "{from:?} {event:?}");
             }
         }
     }

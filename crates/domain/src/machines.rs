@@ -45,9 +45,7 @@ impl Machine {
 
     /// Returns whether the tool was found.
     pub fn has(&self, tool: Tool) -> bool {
-        self.tools
-            .iter()
-            .any(|facts| facts.tool == tool && facts.presence == ToolPresence::Installed)
+        self.tools.iter().any(|facts| facts.tool == tool && facts.presence == ToolPresence::Installed)
     }
 }
 
@@ -63,9 +61,7 @@ pub enum MachineError {
     )]
     Foreign,
     /// The machine does not have what its configuration names.
-    #[error(
-        "{0} is not installed on this machine; install it there, or choose another tool for the role"
-    )]
+    #[error("{0} is not installed on this machine; install it there, or choose another tool for the role")]
     ToolMissing(Tool),
     /// Nothing says what the role is to run on this machine.
     #[error(
@@ -108,11 +104,10 @@ impl Alias {
     pub fn parse(text: &str) -> Result<Self, MachineError> {
         let text = text.trim();
         let fits = (1..=80).contains(&text.chars().count()) && !text.chars().any(char::is_control);
-        fits.then(|| Self(text.to_owned()))
-            .ok_or(MachineError::BadText {
-                what: "an alias",
-                rule: "1 to 80 characters, none of them a control character",
-            })
+        fits.then(|| Self(text.to_owned())).ok_or(MachineError::BadText {
+            what: "an alias",
+            rule: "1 to 80 characters, none of them a control character",
+        })
     }
 
     /// Returns the text.
@@ -135,10 +130,7 @@ pub fn check_os(text: &str) -> Result<(), MachineError> {
     ["linux", "darwin", "win32"]
         .contains(&text)
         .then_some(())
-        .ok_or(MachineError::BadText {
-            what: "os",
-            rule: "one of linux, darwin, win32",
-        })
+        .ok_or(MachineError::BadText { what: "os", rule: "one of linux, darwin, win32" })
 }
 
 /// Checks a working directory as far as the server can: the machine's own policy has the last word.
@@ -185,14 +177,9 @@ mod tests {
 
     #[test]
     fn directories_are_absolute() {
-        for (path, fits) in [
-            ("/srv/app", true),
-            ("srv", false),
-            ("", false),
-            ("-/x", false),
-            ("/a\nb", false),
-            ("C:\\x", true),
-        ] {
+        for (path, fits) in
+            [("/srv/app", true), ("srv", false), ("", false), ("-/x", false), ("/a\nb", false), ("C:\\x", true)]
+        {
             assert_eq!(check_working_dir(path).is_ok(), fits, "{path:?}");
         }
     }

@@ -7,12 +7,8 @@ use chatroom_protocol::{MessageId, Role, RoomId, TaskId, Timestamp, UserId};
 pub const LENGTH_LIMIT: usize = 100_000;
 
 /// Lines that end a heredoc of ours. A body that holds one was cut or would be, so it is refused.
-pub const TERMINATORS: [&str; 4] = [
-    "CHATROOM_HANDOFF_END",
-    "CHATROOM_PROGRESS_END",
-    "CHATROOM_MESSAGE_END",
-    "CHATROOM_TASK_END",
-];
+pub const TERMINATORS: [&str; 4] =
+    ["CHATROOM_HANDOFF_END", "CHATROOM_PROGRESS_END", "CHATROOM_MESSAGE_END", "CHATROOM_TASK_END"];
 
 /// Who said a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,9 +69,7 @@ pub enum MessageError {
     #[error("the message has more than {LENGTH_LIMIT} characters")]
     TooLong,
     /// It holds one of our own terminators.
-    #[error(
-        "the message holds the line {0}, which ends a message: it was cut or joined by mistake"
-    )]
+    #[error("the message holds the line {0}, which ends a message: it was cut or joined by mistake")]
     Terminator(&'static str),
     /// It holds a NUL character.
     #[error("the message holds a NUL character")]
@@ -88,9 +82,7 @@ pub fn parse_content(text: &str) -> Result<String, MessageError> {
         .iter()
         .find_map(|head| {
             let rest = text.trim_start().strip_prefix(head)?;
-            rest.strip_prefix("\r\n")
-                .or_else(|| rest.strip_prefix('\n'))
-                .or(rest.is_empty().then_some(""))
+            rest.strip_prefix("\r\n").or_else(|| rest.strip_prefix('\n')).or(rest.is_empty().then_some(""))
         })
         .unwrap_or(text);
     if text.trim().is_empty() {
@@ -102,10 +94,7 @@ pub fn parse_content(text: &str) -> Result<String, MessageError> {
     if text.contains('\0') {
         return Err(MessageError::Nul);
     }
-    if let Some(found) = TERMINATORS
-        .into_iter()
-        .find(|end| text.lines().any(|line| line.trim() == *end))
-    {
+    if let Some(found) = TERMINATORS.into_iter().find(|end| text.lines().any(|line| line.trim() == *end)) {
         return Err(MessageError::Terminator(found));
     }
     Ok(text.trim_end().to_owned())
@@ -125,21 +114,12 @@ mod tests {
             ("EOF\nstill here", Ok("EOF\nstill here")),
             ("", Err(MessageError::Empty)),
             ("---RESULT---\n \n", Err(MessageError::Empty)),
-            (
-                "a\n CHATROOM_HANDOFF_END \nb",
-                Err(MessageError::Terminator("CHATROOM_HANDOFF_END")),
-            ),
+            ("a\n CHATROOM_HANDOFF_END \nb", Err(MessageError::Terminator("CHATROOM_HANDOFF_END"))),
             ("a\0b", Err(MessageError::Nul)),
         ] {
             assert_eq!(parse_content(text), expected.map(str::to_owned), "{text:?}");
         }
-        assert_eq!(
-            parse_content(&"é".repeat(LENGTH_LIMIT)).map(|t| t.len()),
-            Ok(2 * LENGTH_LIMIT)
-        );
-        assert_eq!(
-            parse_content(&"a".repeat(LENGTH_LIMIT + 1)),
-            Err(MessageError::TooLong)
-        );
+        assert_eq!(parse_content(&"é".repeat(LENGTH_LIMIT)).map(|t| t.len()), Ok(2 * LENGTH_LIMIT));
+        assert_eq!(parse_content(&"a".repeat(LENGTH_LIMIT + 1)), Err(MessageError::TooLong));
     }
 }

@@ -32,10 +32,7 @@ impl Room {
         if self.roles.contains(role) {
             Ok(())
         } else {
-            Err(RoomError::UnknownRole {
-                role: role.clone(),
-                roles: self.roles.clone(),
-            })
+            Err(RoomError::UnknownRole { role: role.clone(), roles: self.roles.clone() })
         }
     }
 }
@@ -66,31 +63,17 @@ pub enum RoomError {
 }
 
 /// Checks what a new room is made of; returns its name and entry point.
-pub fn check_new(
-    name: &str,
-    roles: &[Role],
-    entry: Option<&Role>,
-) -> Result<(String, Role), RoomError> {
+pub fn check_new(name: &str, roles: &[Role], entry: Option<&Role>) -> Result<(String, Role), RoomError> {
     let name = name.trim();
     if !(1..=120).contains(&name.chars().count()) || name.chars().any(char::is_control) {
         return Err(RoomError::BadName);
     }
-    if roles.iter().any(|role| {
-        matches!(
-            role.as_str().to_ascii_lowercase().as_str(),
-            "user" | "system"
-        )
-    }) {
+    if roles.iter().any(|role| matches!(role.as_str().to_ascii_lowercase().as_str(), "user" | "system")) {
         return Err(RoomError::ReservedRole);
     }
-    let different: std::collections::BTreeSet<_> = roles
-        .iter()
-        .map(|role| role.as_str().to_ascii_lowercase())
-        .collect();
-    let entry = entry
-        .or(roles.first())
-        .filter(|entry| roles.contains(entry))
-        .ok_or(RoomError::BadRoles)?;
+    let different: std::collections::BTreeSet<_> =
+        roles.iter().map(|role| role.as_str().to_ascii_lowercase()).collect();
+    let entry = entry.or(roles.first()).filter(|entry| roles.contains(entry)).ok_or(RoomError::BadRoles)?;
     if roles.len() > ROLE_LIMIT || different.len() != roles.len() {
         return Err(RoomError::BadRoles);
     }

@@ -52,11 +52,7 @@ pub struct Token(String);
 impl Token {
     /// Makes a token from 32 random bytes.
     pub fn mint(kind: TokenKind, random: [u8; 32]) -> Self {
-        Self(format!(
-            "{}{}",
-            kind.prefix(),
-            URL_SAFE_NO_PAD.encode(random)
-        ))
+        Self(format!("{}{}", kind.prefix(), URL_SAFE_NO_PAD.encode(random)))
     }
 
     /// Reads what a caller presented, if it has the shape of this kind.
@@ -92,14 +88,10 @@ impl TokenHash {
     pub fn of(text: &str) -> Self {
         use fmt::Write as _;
         let digest = Sha256::digest(text.as_bytes());
-        Self(
-            digest
-                .iter()
-                .fold(String::with_capacity(64), |mut hex, byte| {
-                    let _ = write!(hex, "{byte:02x}");
-                    hex
-                }),
-        )
+        Self(digest.iter().fold(String::with_capacity(64), |mut hex, byte| {
+            let _ = write!(hex, "{byte:02x}");
+            hex
+        }))
     }
 
     /// Compares in constant time.
@@ -152,9 +144,7 @@ pub struct KeyRing(Vec<(String, XChaCha20Poly1305)>);
 
 impl fmt::Debug for KeyRing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list()
-            .entries(self.0.iter().map(|(id, _)| id))
-            .finish()
+        f.debug_list().entries(self.0.iter().map(|(id, _)| id)).finish()
     }
 }
 
@@ -162,19 +152,11 @@ impl KeyRing {
     /// Reads `id:base64,id:base64,…`, the newest first.
     pub fn parse(text: &str) -> Result<Self, SecretError> {
         let mut keys: Vec<(String, XChaCha20Poly1305)> = Vec::new();
-        for (at, part) in text
-            .split(',')
-            .map(str::trim)
-            .filter(|part| !part.is_empty())
-            .enumerate()
-        {
+        for (at, part) in text.split(',').map(str::trim).filter(|part| !part.is_empty()).enumerate() {
             let bad = SecretError::BadKey(at + 1);
             let (id, key) = part.split_once(':').ok_or(bad.clone())?;
-            let id_fits =
-                !id.is_empty() && id.len() <= 32 && id.chars().all(|c| c.is_ascii_alphanumeric());
-            let bytes = base64::engine::general_purpose::STANDARD
-                .decode(key)
-                .map_err(|_| bad.clone())?;
+            let id_fits = !id.is_empty() && id.len() <= 32 && id.chars().all(|c| c.is_ascii_alphanumeric());
+            let bytes = base64::engine::general_purpose::STANDARD.decode(key).map_err(|_| bad.clone())?;
             let bytes: [u8; 32] = bytes.try_into().map_err(|_| bad.clone())?;
             if !id_fits {
                 return Err(bad);
@@ -187,38 +169,20 @@ impl KeyRing {
             }
             keys.push((id.to_owned(), XChaCha20Poly1305::new(&bytes.into())));
         }
-        if keys.is_empty() {
-            Err(SecretError::NoKey)
-        } else {
-            Ok(Self(keys))
-        }
+        if keys.is_empty() { Err(SecretError::NoKey) } else { Ok(Self(keys)) }
     }
 
     /// Writes one key the way [`KeyRing::parse`] reads it.
     pub fn format_key(id: &str, random: [u8; 32]) -> String {
-        format!(
-            "{id}:{}",
-            base64::engine::general_purpose::STANDARD.encode(random)
-        )
+        format!("{id}:{}", base64::engine::general_purpose::STANDARD.encode(random))
     }
 
     /// Seals `plain` for `place` with the newest key.
-    pub fn seal(
-        &self,
-        place: Place<'_>,
-        plain: &str,
-        nonce: [u8; 24],
-    ) -> Result<String, SecretError> {
+    pub fn seal(&self, place: Place<'_>, plain: &str, nonce: [u8; 24]) -> Result<String, SecretError> {
         let (id, cipher) = self.0.first().ok_or(SecretError::NoKey)?;
         let aad = place.associated_data();
         let sealed = cipher
-            .encrypt(
-                &XNonce::from(nonce),
-                Payload {
-                    msg: plain.as_bytes(),
-                    aad: &aad,
-                },
-            )
+            .encrypt(&XNonce::from(nonce), Payload { msg: plain.as_bytes(), aad: &aad })
             .map_err(|_| SecretError::Damaged)?;
         let mut body = nonce.to_vec();
         body.extend_from_slice(&sealed);
@@ -231,25 +195,14 @@ impl KeyRing {
         let (Some("v1"), Some(id), Some(body)) = (parts.next(), parts.next(), parts.next()) else {
             return Err(SecretError::Damaged);
         };
-        let (_, cipher) = self
-            .0
-            .iter()
-            .find(|(known, _)| known == id)
-            .ok_or_else(|| SecretError::UnknownKey(id.to_owned()))?;
-        let body = URL_SAFE_NO_PAD
-            .decode(body)
-            .map_err(|_| SecretError::Damaged)?;
+        let (_, cipher) =
+            self.0.iter().find(|(known, _)| known == id).ok_or_else(|| SecretError::UnknownKey(id.to_owned()))?;
+        let body = URL_SAFE_NO_PAD.decode(body).map_err(|_| SecretError::Damaged)?;
         let (nonce, sealed) = body.split_at_checked(24).ok_or(SecretError::Damaged)?;
         let nonce: [u8; 24] = nonce.try_into().map_err(|_| SecretError::Damaged)?;
         let aad = place.associated_data();
         let plain = cipher
-            .decrypt(
-                &XNonce::from(nonce),
-                Payload {
-                    msg: sealed,
-                    aad: &aad,
-                },
-            )
+            .decrypt(&XNonce::from(nonce), Payload { msg: sealed, aad: &aad })
             .map_err(|_| SecretError::Damaged)?;
         String::from_utf8(plain).map_err(|_| SecretError::Damaged)
     }
@@ -260,58 +213,32 @@ mod tests {
     use super::*;
 
     fn random(seed: u8) -> [u8; 32] {
-        std::array::from_fn(|at| {
-            seed.wrapping_mul(31)
-                .wrapping_add(u8::try_from(at).unwrap().wrapping_mul(9))
-        })
+        std::array::from_fn(|at| seed.wrapping_mul(31).wrapping_add(u8::try_from(at).unwrap().wrapping_mul(9)))
     }
 
     fn ring(keys: &[(&str, u8)]) -> KeyRing {
-        let text: Vec<_> = keys
-            .iter()
-            .map(|(id, seed)| KeyRing::format_key(id, random(*seed)))
-            .collect();
+        let text: Vec<_> = keys.iter().map(|(id, seed)| KeyRing::format_key(id, random(*seed))).collect();
         KeyRing::parse(&text.join(",")).unwrap()
     }
 
     #[test]
     fn a_value_opens_only_where_it_was_sealed() {
-        let place = Place {
-            column: "machines.platform_token",
-            row: "a",
-        };
+        let place = Place { column: "machines.platform_token", row: "a" };
         let sealed = ring(&[("k1", 1)]).seal(place, "crp_x", [7; 24]).unwrap();
         assert!(!sealed.contains("crp_x"));
-        assert_eq!(
-            ring(&[("k2", 2), ("k1", 1)]).open(place, &sealed).unwrap(),
-            "crp_x"
-        );
-        for elsewhere in [
-            Place {
-                column: "machines.platform_token",
-                row: "b",
-            },
-            Place {
-                column: "env.value",
-                row: "a",
-            },
-        ] {
-            assert_eq!(
-                ring(&[("k1", 1)]).open(elsewhere, &sealed),
-                Err(SecretError::Damaged)
-            );
+        assert_eq!(ring(&[("k2", 2), ("k1", 1)]).open(place, &sealed).unwrap(), "crp_x");
+        for elsewhere in
+            [Place { column: "machines.platform_token", row: "b" }, Place { column: "env.value", row: "a" }]
+        {
+            assert_eq!(ring(&[("k1", 1)]).open(elsewhere, &sealed), Err(SecretError::Damaged));
         }
-        assert_eq!(
-            ring(&[("k2", 2)]).open(place, &sealed),
-            Err(SecretError::UnknownKey("k1".into()))
-        );
+        assert_eq!(ring(&[("k2", 2)]).open(place, &sealed), Err(SecretError::UnknownKey("k1".into())));
     }
 
     #[test]
     fn short_and_known_keys_are_refused() {
         let zeros = base64::engine::general_purpose::STANDARD.encode([0_u8; 32]);
-        let words =
-            base64::engine::general_purpose::STANDARD.encode(b"changeme-changeme-changeme-12345");
+        let words = base64::engine::general_purpose::STANDARD.encode(b"changeme-changeme-changeme-12345");
         for (text, error) in [
             (String::new(), SecretError::NoKey),
             ("k1:c2hvcnQ=".into(), SecretError::BadKey(1)),
@@ -326,10 +253,7 @@ mod tests {
     #[test]
     fn a_token_is_read_only_as_what_it_is() {
         let token = Token::mint(TokenKind::Machine, random(3));
-        assert_eq!(
-            Token::read(TokenKind::Machine, token.expose()),
-            Some(token.clone())
-        );
+        assert_eq!(Token::read(TokenKind::Machine, token.expose()), Some(token.clone()));
         assert_eq!(Token::read(TokenKind::Run, token.expose()), None);
         assert!(token.hash().matches(&TokenHash::of(token.expose())));
         assert!(!format!("{token:?}").contains(token.expose()));

@@ -119,13 +119,7 @@ pub enum TaskEvent {
 
 impl TaskEvent {
     /// Every event.
-    pub const ALL: [Self; 5] = [
-        Self::Claimed,
-        Self::Started,
-        Self::Released,
-        Self::Finished,
-        Self::Forced,
-    ];
+    pub const ALL: [Self; 5] = [Self::Claimed, Self::Started, Self::Released, Self::Finished, Self::Forced];
 }
 
 /// How the one who acts stands to the task.
@@ -158,9 +152,7 @@ pub enum TaskError {
         allowed: Vec<TaskState>,
     },
     /// Somebody else has it.
-    #[error(
-        "the task is held by somebody else, or was never claimed; run `chatroom wait-for-task` to get one"
-    )]
+    #[error("the task is held by somebody else, or was never claimed; run `chatroom wait-for-task` to get one")]
     NotTheHolder,
     /// Too many are active.
     #[error("the chatroom has 100 active tasks; complete some first")]
@@ -205,14 +197,9 @@ pub fn after(state: TaskState, event: TaskEvent, by: Standing) -> Result<TaskSta
         (Pending | Acknowledged | InProgress | Completed, Finished, Holder)
         | (Pending | Acknowledged | InProgress | Completed, Forced, _) => Ok(Completed),
         (Completed | InProgress, Claimed, _) | (Completed, Started | Released, _) => {
-            Err(TaskError::State {
-                state,
-                allowed: allowed(state),
-            })
+            Err(TaskError::State { state, allowed: allowed(state) })
         }
-        (Acknowledged, Claimed, Other) | (_, Started | Finished, Other) => {
-            Err(TaskError::NotTheHolder)
-        }
+        (Acknowledged, Claimed, Other) | (_, Started | Finished, Other) => Err(TaskError::NotTheHolder),
     }
 }
 

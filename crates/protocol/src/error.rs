@@ -142,9 +142,6 @@ mod tests {
     fn an_unknown_code_is_read_as_unknown() {
         let code: ErrorCode = serde_json::from_str("\"from_the_future\"").unwrap();
         assert_eq!(code, ErrorCode::Unknown);
-        assert_eq!(
-            serde_json::to_string(&ErrorCode::TaskState).unwrap(),
-            "\"task_state\""
-        );
+        assert_eq!(serde_json::to_string(&ErrorCode::TaskState).unwrap(), "\"task_state\"");
     }
 }

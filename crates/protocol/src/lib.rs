@@ -14,8 +14,8 @@ pub mod time;
 
 pub use error::{ErrorCode, Problem};
 pub use ids::{
-    CommandId, EventId, InstanceId, MachineId, MessageId, PermissionId, PromptId, RoomId, RunId,
-    SessionId, TaskId, UserId,
+    CommandId, EventId, InstanceId, MachineId, MessageId, PermissionId, PromptId, RoomId, RunId, SessionId, TaskId,
+    UserId,
 };
 pub use names::{BadName, ModelId, Role, Tool};
 pub use time::Timestamp;

@@ -105,19 +105,7 @@ name!(
 );
 
 /// An agent program.
-#[derive(
-    Debug,
-    Clone,
-    Copy,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Hash,
-    Serialize,
-    Deserialize,
-    utoipa::ToSchema,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Tool {
     /// `opencode`
@@ -163,10 +151,7 @@ impl FromStr for Tool {
         Tool::ALL
             .into_iter()
             .find(|tool| tool.as_str() == text)
-            .ok_or(BadName {
-                what: "a tool",
-                rule: "one of claude, opencode, cursor, pi",
-            })
+            .ok_or(BadName { what: "a tool", rule: "one of claude, opencode, cursor, pi" })
     }
 }
 
@@ -181,10 +166,7 @@ mod tests {
             assert!(ModelId::parse(bad).is_err(), "{bad:?}");
         }
         for good in ["gpt-5", "anthropic/claude-opus-4.1", "a@b:c"] {
-            assert_eq!(
-                ModelId::parse(good).map(|m| m.to_string()),
-                Ok(good.to_owned())
-            );
+            assert_eq!(ModelId::parse(good).map(|m| m.to_string()), Ok(good.to_owned()));
         }
         assert!(Role::parse(&"a".repeat(41)).is_err());
     }

@@ -80,8 +80,7 @@ impl Log {
             Err(TryLockError::Error(source)) => return Err(io_error(&path, source)),
         }
         let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes)
-            .map_err(|source| io_error(&path, source))?;
+        file.read_to_end(&mut bytes).map_err(|source| io_error(&path, source))?;
         let scan = scan(&bytes, &path)?;
         let mut log = Self {
             cut: bytes.len() as u64 - scan.end,
@@ -91,8 +90,7 @@ impl Log {
             next: Position(scan.records),
             broken: false,
         };
-        log.settle(scan.end == 0)
-            .map_err(|source| io_error(&log.path, source))?;
+        log.settle(scan.end == 0).map_err(|source| io_error(&log.path, source))?;
         Ok(log)
     }
 
@@ -130,11 +128,7 @@ impl Log {
         let frame = frame::encode(records).ok_or(LogError::TooLarge)?;
         if let Err(source) = self.write(&frame) {
             // Nobody knows what of it is on disk. Cutting it off is safe while nothing relies on it.
-            self.broken = self
-                .file
-                .set_len(self.end)
-                .and_then(|()| self.file.sync_all())
-                .is_err();
+            self.broken = self.file.set_len(self.end).and_then(|()| self.file.sync_all()).is_err();
             return Err(io_error(&self.path, source));
         }
         self.end += frame.len() as u64;
@@ -154,24 +148,16 @@ impl Log {
         let whole = usize::try_from(self.end)
             .ok()
             .and_then(|end| bytes.get(..end))
-            .ok_or_else(|| LogError::Damaged {
-                path: self.path.clone(),
-                at: bytes.len() as u64,
-            })?;
+            .ok_or_else(|| LogError::Damaged { path: self.path.clone(), at: bytes.len() as u64 })?;
         let mut at = MAGIC.len();
         let mut position = 0;
         let mut found = Vec::new();
         while at < whole.len() {
-            let body = frame::decode(&whole[at..]).ok_or_else(|| LogError::Damaged {
-                path: self.path.clone(),
-                at: at as u64,
-            })?;
+            let body = frame::decode(&whole[at..])
+                .ok_or_else(|| LogError::Damaged { path: self.path.clone(), at: at as u64 })?;
             for record in frame::records(body) {
                 if position >= from.0 {
-                    found.push(Record {
-                        position: Position(position),
-                        payload: record.to_vec(),
-                    });
+                    found.push(Record { position: Position(position), payload: record.to_vec() });
                 }
                 position += 1;
             }
@@ -198,9 +184,7 @@ impl Log {
     /// Gives the log the name `to`, over whatever has it, at once and durably.
     pub fn rename(&mut self, to: impl Into<PathBuf>) -> Result<(), LogError> {
         let to = to.into();
-        std::fs::rename(&self.path, &to)
-            .and_then(|()| sync_folder(&to))
-            .map_err(|source| io_error(&to, source))?;
+        std::fs::rename(&self.path, &to).and_then(|()| sync_folder(&to)).map_err(|source| io_error(&to, source))?;
         self.path = to;
         Ok(())
     }
@@ -213,13 +197,9 @@ struct Scan {
 
 /// Finds the end of what is whole.
 fn scan(bytes: &[u8], path: &Path) -> Result<Scan, LogError> {
-    if bytes.len() < MAGIC.len() {
+    if bytes.iter().all(|byte| *byte == 0) || MAGIC.starts_with(bytes) && bytes != MAGIC {
         // Power was lost while it was made.
-        return if MAGIC.starts_with(bytes) || bytes.iter().all(|byte| *byte == 0) {
-            Ok(Scan { end: 0, records: 0 })
-        } else {
-            Err(LogError::NotALog(path.to_owned()))
-        };
+        return Ok(Scan { end: 0, records: 0 });
     }
     if !bytes.starts_with(MAGIC) {
         return Err(LogError::NotALog(path.to_owned()));
@@ -233,15 +213,9 @@ fn scan(bytes: &[u8], path: &Path) -> Result<Scan, LogError> {
     // Only the last append can be torn, so nothing whole lies behind it.
     let is_damaged = (at + 1..bytes.len()).any(|later| frame::decode(&bytes[later..]).is_some());
     if is_damaged {
-        return Err(LogError::Damaged {
-            path: path.to_owned(),
-            at: at as u64,
-        });
+        return Err(LogError::Damaged { path: path.to_owned(), at: at as u64 });
     }
-    Ok(Scan {
-        end: at as u64,
-        records,
-    })
+    Ok(Scan { end: at as u64, records })
 }
 
 fn private(path: &Path) -> io::Result<File> {
@@ -261,8 +235,5 @@ fn sync_folder(path: &Path) -> io::Result<()> {
 }
 
 fn io_error(path: &Path, source: io::Error) -> LogError {
-    LogError::Io {
-        path: path.to_owned(),
-        source,
-    }
+    LogError::Io { path: path.to_owned(), source }
 }

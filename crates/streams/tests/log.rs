@@ -1,5 +1,7 @@
 //! What survives when the power goes, and what is refused.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
 use std::path::Path;
 
 use chatroom_streams::{Log, LogError, Position};
@@ -65,10 +67,6 @@ proptest! {
             }
             return Ok(());
         }
-        if kept == 0 && zeros >= 8 {
-            prop_assert!(matches!(Log::open(&path), Err(LogError::NotALog(_))));
-            return Ok(());
-        }
         let whole = ends.iter().skip(1).filter(|end| **end <= kept as u64).count();
         let mut log = Log::open(&path).unwrap();
         prop_assert_eq!(payloads(&log), batches[..whole].concat());
@@ -76,7 +74,7 @@ proptest! {
         drop(log);
         let log = Log::open(&path).unwrap();
         prop_assert_eq!(log.cut(), 0);
-        prop_assert_eq!(payloads(&log).last().unwrap(), b"after");
+        prop_assert_eq!(payloads(&log).pop().unwrap(), b"after");
     }
 
     #[test]

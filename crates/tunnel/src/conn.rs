@@ -54,11 +54,7 @@ impl Conn {
     ///
     /// `headers` are those with which the server agreed to it.
     pub fn over(stream: impl Stream, headers: HeaderMap) -> Self {
-        Self {
-            stream: Box::new(stream),
-            headers,
-            settings: Settings::default(),
-        }
+        Self { stream: Box::new(stream), headers, settings: Settings::default() }
     }
 
     /// Replaces the settings.
@@ -77,21 +73,13 @@ impl Conn {
     /// When `shutdown` resolves the server is told to send no more; requests in
     /// flight may finish within [`Settings::drain`]. Handlers that still run when
     /// this returns, or is dropped, are dropped.
-    pub async fn serve(
-        self,
-        router: Router,
-        shutdown: impl Future<Output = ()>,
-    ) -> Result<Ended, ServeError> {
+    pub async fn serve(self, router: Router, shutdown: impl Future<Output = ()>) -> Result<Ended, ServeError> {
         let Settings { drain, .. } = self.settings;
         let (stream, watch) = Watched::new(self.stream, self.settings.patience());
         let tether = Tether::default();
         let _guard = tether.guard();
-        let service = service_fn(move |request: Request<Incoming>| {
-            router.clone().oneshot(request.map(Body::new))
-        });
-        let mut conn = pin!(
-            builder(&self.settings, tether.clone()).serve_connection(TokioIo::new(stream), service)
-        );
+        let service = service_fn(move |request: Request<Incoming>| router.clone().oneshot(request.map(Body::new)));
+        let mut conn = pin!(builder(&self.settings, tether.clone()).serve_connection(TokioIo::new(stream), service));
 
         let served = tokio::select! {
             served = conn.as_mut() => ended(served, &watch),
@@ -130,10 +118,7 @@ fn builder(settings: &Settings, tether: Tether) -> http2::Builder<Tether> {
 fn ended(served: hyper::Result<()>, watch: &Watch) -> Result<Ended, ServeError> {
     match (watch.ending(), served) {
         (Some(Ending::Silent), _) => Err(ServeError::Silent),
-        (Some(Ending::Failed(error)), _) => Err(ServeError::Broken(io::Error::new(
-            error.kind(),
-            error.to_string(),
-        ))),
+        (Some(Ending::Failed(error)), _) => Err(ServeError::Broken(io::Error::new(error.kind(), error.to_string()))),
         (Some(Ending::Finished), _) | (None, Ok(())) => Ok(Ended::ByPeer),
         (None, Err(error)) => Err(ServeError::Protocol(error)),
     }

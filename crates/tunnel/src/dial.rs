@@ -50,21 +50,14 @@ pub struct Dial {
 impl Dial {
     /// Returns a dial of `url` with no headers, ten seconds and public authorities.
     pub fn new(url: Url) -> Self {
-        Self {
-            url,
-            headers: HeaderMap::new(),
-            connect_timeout: Duration::from_secs(10),
-            tls: None,
-        }
+        Self { url, headers: HeaderMap::new(), connect_timeout: Duration::from_secs(10), tls: None }
     }
 }
 
 impl fmt::Debug for Dial {
     // Not derived: the headers hold the credential.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Dial")
-            .field("url", &self.url.as_str())
-            .finish_non_exhaustive()
+        f.debug_struct("Dial").field("url", &self.url.as_str()).finish_non_exhaustive()
     }
 }
 
@@ -94,9 +87,7 @@ pub enum DialError {
 
 /// Opens a tunnel: one connection, one request, then it is the server's turn to ask.
 pub async fn dial(target: &Dial) -> Result<Conn, DialError> {
-    timeout(target.connect_timeout, open(target))
-        .await
-        .unwrap_or_else(|_| Err(unreachable(io::ErrorKind::TimedOut)))
+    timeout(target.connect_timeout, open(target)).await.unwrap_or_else(|_| Err(unreachable(io::ErrorKind::TimedOut)))
 }
 
 async fn open(target: &Dial) -> Result<Conn, DialError> {
@@ -106,9 +97,7 @@ async fn open(target: &Dial) -> Result<Conn, DialError> {
         "https" => Box::new(secure(target, tcp).await.map_err(unreachable)?),
         _ => Box::new(tcp),
     };
-    let (mut sender, conn) = http1::handshake(TokioIo::new(stream))
-        .await
-        .map_err(failed)?;
+    let (mut sender, conn) = http1::handshake(TokioIo::new(stream)).await.map_err(failed)?;
     let exchange = async {
         let response = sender.send_request(request).await.map_err(failed)?;
         settle(response).await
@@ -121,9 +110,7 @@ async fn open(target: &Dial) -> Result<Conn, DialError> {
 
 fn request(target: &Dial) -> Result<Request<Body>, DialError> {
     let url = &target.url;
-    let not = |why: &str| DialError::NotATunnel {
-        why: why.to_owned(),
-    };
+    let not = |why: &str| DialError::NotATunnel { why: why.to_owned() };
     if !matches!(url.scheme(), "http" | "https") {
         return Err(not("the address must begin with http:// or https://"));
     }
@@ -133,9 +120,7 @@ fn request(target: &Dial) -> Result<Request<Body>, DialError> {
         None => host.to_owned(),
     };
     let path = &url[url::Position::BeforePath..url::Position::AfterQuery];
-    let mut request = Request::get(path)
-        .body(Body::empty())
-        .map_err(|_| not("the path is malformed"))?;
+    let mut request = Request::get(path).body(Body::empty()).map_err(|_| not("the path is malformed"))?;
     let host = HeaderValue::from_str(&host).map_err(|_| not("the host is malformed"))?;
     let headers = request.headers_mut();
     headers.insert(HOST, host);
@@ -178,19 +163,14 @@ async fn resolve(url: &Url) -> io::Result<Vec<SocketAddr>> {
         Some(Host::Ipv6(ip)) => vec![ip.into()],
         None => vec![],
     };
-    Ok(ips
-        .into_iter()
-        .map(|ip| SocketAddr::new(ip, port))
-        .collect())
+    Ok(ips.into_iter().map(|ip| SocketAddr::new(ip, port)).collect())
 }
 
-async fn secure(
-    target: &Dial,
-    tcp: TcpStream,
-) -> io::Result<tokio_rustls::client::TlsStream<TcpStream>> {
+async fn secure(target: &Dial, tcp: TcpStream) -> io::Result<tokio_rustls::client::TlsStream<TcpStream>> {
     let name = match target.url.host() {
-        Some(Host::Domain(name)) => ServerName::try_from(name.to_owned())
-            .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?,
+        Some(Host::Domain(name)) => {
+            ServerName::try_from(name.to_owned()).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?
+        }
         Some(Host::Ipv4(ip)) => ServerName::from(std::net::IpAddr::from(ip)),
         Some(Host::Ipv6(ip)) => ServerName::from(std::net::IpAddr::from(ip)),
         None => return Err(io::ErrorKind::InvalidInput.into()),
@@ -209,9 +189,7 @@ async fn secure(
 
 /// Trusts the authorities browsers trust.
 static PUBLIC: LazyLock<Arc<ClientConfig>> = LazyLock::new(|| {
-    let roots = rustls::RootCertStore {
-        roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
-    };
+    let roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -227,9 +205,7 @@ async fn settle(mut response: Response<Incoming>) -> Result<Conn, DialError> {
     let status = response.status();
     if status == StatusCode::SWITCHING_PROTOCOLS {
         if !lists(response.headers(), &UPGRADE, PROTOCOL) {
-            return Err(DialError::NotATunnel {
-                why: "the server switched to another protocol".to_owned(),
-            });
+            return Err(DialError::NotATunnel { why: "the server switched to another protocol".to_owned() });
         }
         let stream = hyper::upgrade::on(&mut response).await.map_err(failed)?;
         let (head, _) = response.into_parts();
@@ -237,11 +213,7 @@ async fn settle(mut response: Response<Incoming>) -> Result<Conn, DialError> {
     }
     if status.is_client_error() || status.is_server_error() {
         let (head, body) = response.into_parts();
-        return Err(DialError::Refused {
-            status,
-            headers: Box::new(head.headers),
-            body: beginning(body).await,
-        });
+        return Err(DialError::Refused { status, headers: Box::new(head.headers), body: beginning(body).await });
     }
     let location = response.headers().get(LOCATION);
     let why = match location.and_then(|to| to.to_str().ok()) {
@@ -274,9 +246,7 @@ fn unreachable(error: impl Into<io::Error>) -> DialError {
 /// Tells an answer that is not HTTP from none.
 fn failed(error: hyper::Error) -> DialError {
     if error.is_parse() {
-        return DialError::NotATunnel {
-            why: "what answers there does not speak HTTP/1.1".to_owned(),
-        };
+        return DialError::NotATunnel { why: "what answers there does not speak HTTP/1.1".to_owned() };
     }
     unreachable(io::Error::other(error))
 }

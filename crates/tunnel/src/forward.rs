@@ -2,8 +2,8 @@
 
 use axum::body::Body;
 use http::header::{
-    AUTHORIZATION, CONNECTION, COOKIE, EXPECT, HOST, HeaderName, PROXY_AUTHENTICATE,
-    PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+    AUTHORIZATION, CONNECTION, COOKIE, EXPECT, HOST, HeaderName, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER,
+    TRANSFER_ENCODING, UPGRADE,
 };
 use http::{HeaderMap, Request, Uri};
 
@@ -38,10 +38,7 @@ pub fn for_peer(request: Request<Body>, path: &str) -> Result<Request<Body>, Bad
     if !path.starts_with('/') {
         return Err(BadPath);
     }
-    head.uri = Uri::builder()
-        .path_and_query(path)
-        .build()
-        .map_err(|_| BadPath)?;
+    head.uri = Uri::builder().path_and_query(path).build().map_err(|_| BadPath)?;
     for name in named_by_connection(&head.headers) {
         head.headers.remove(name);
     }

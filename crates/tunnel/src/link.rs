@@ -101,10 +101,7 @@ impl Future for Driver {
 
 impl Link {
     /// Takes a byte stream on which the peer serves HTTP/2.
-    pub async fn over(
-        stream: impl Stream,
-        settings: Settings,
-    ) -> Result<(Self, Driver), ConnectError> {
+    pub async fn over(stream: impl Stream, settings: Settings) -> Result<(Self, Driver), ConnectError> {
         let (stream, watch) = Watched::new(Box::new(stream), settings.patience());
         let tether = Tether::default();
         let guard = tether.guard();
@@ -121,11 +118,7 @@ impl Link {
                 () = tether.severed() => Ok(()),
                 run = conn => run,
             };
-            let closed = if tether.is_cut() {
-                Closed::Here
-            } else {
-                why(run, &watch, &links)
-            };
+            let closed = if tether.is_cut() { Closed::Here } else { why(run, &watch, &links) };
             if watch.ending().is_some() {
                 tether.cut();
             }
@@ -166,9 +159,7 @@ impl Link {
 
 impl fmt::Debug for Link {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Link")
-            .field("closed", &self.is_closed())
-            .finish_non_exhaustive()
+        f.debug_struct("Link").field("closed", &self.is_closed()).finish_non_exhaustive()
     }
 }
 
@@ -198,8 +189,7 @@ fn addressed(request: Request<Body>) -> Result<Request<Body>, http::Error> {
     let mut uri = head.uri.into_parts();
     uri.scheme.get_or_insert(Scheme::HTTP);
     uri.authority.get_or_insert(AUTHORITY);
-    uri.path_and_query
-        .get_or_insert(http::uri::PathAndQuery::from_static("/"));
+    uri.path_and_query.get_or_insert(http::uri::PathAndQuery::from_static("/"));
     head.uri = Uri::from_parts(uri)?;
     head.version = Version::HTTP_2;
     Ok(Request::from_parts(head, body))
@@ -222,9 +212,7 @@ fn refused(error: &hyper::Error) -> bool {
 fn why(run: hyper::Result<()>, watch: &Watch, links: &Weak<Tether>) -> Closed {
     match (watch.ending(), run) {
         (Some(Ending::Silent), _) => Closed::Silent,
-        (Some(Ending::Failed(error)), _) => {
-            Closed::Broken(io::Error::new(error.kind(), error.to_string()))
-        }
+        (Some(Ending::Failed(error)), _) => Closed::Broken(io::Error::new(error.kind(), error.to_string())),
         (None, Ok(())) if links.strong_count() == 0 => Closed::Here,
         (Some(Ending::Finished), _) | (None, Ok(())) => Closed::ByPeer,
         (None, Err(error)) => Closed::Protocol(error),

@@ -26,12 +26,7 @@ struct Inner<K> {
 
 impl<K> Default for Links<K> {
     fn default() -> Self {
-        Self {
-            inner: Mutex::new(Inner {
-                last: 0,
-                links: HashMap::new(),
-            }),
-        }
+        Self { inner: Mutex::new(Inner { last: 0, links: HashMap::new() }) }
     }
 }
 
@@ -54,10 +49,7 @@ impl<K: Eq + Hash> Links<K> {
 
     /// Returns the generation of the newest link under `key`.
     pub fn generation(&self, key: &K) -> Option<Generation> {
-        self.lock()
-            .links
-            .get(key)
-            .map(|(generation, _)| *generation)
+        self.lock().links.get(key).map(|(generation, _)| *generation)
     }
 
     /// Takes out the link under `key` if it is still the one of `generation`.
@@ -96,8 +88,6 @@ impl<K: Eq + Hash> Links<K> {
 
 impl<K: Eq + Hash> fmt::Debug for Links<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Links")
-            .field("len", &self.len())
-            .finish_non_exhaustive()
+        f.debug_struct("Links").field("len", &self.len()).finish_non_exhaustive()
     }
 }

@@ -45,12 +45,7 @@ pub struct Listener {
 impl Listener {
     /// Returns a listener on `tcp` that speaks plainly.
     pub fn new(tcp: TcpListener) -> Self {
-        Self {
-            tcp,
-            tls: None,
-            header_timeout: Duration::from_secs(10),
-            drain: Duration::from_secs(10),
-        }
+        Self { tcp, tls: None, header_timeout: Duration::from_secs(10), drain: Duration::from_secs(10) }
     }
 
     /// Speaks TLS only, if a configuration is given.
@@ -69,10 +64,7 @@ impl Listener {
     /// Sets how long a TLS handshake, or the head of a request, may take.
     #[must_use]
     pub fn header_timeout(self, header_timeout: Duration) -> Self {
-        Self {
-            header_timeout,
-            ..self
-        }
+        Self { header_timeout, ..self }
     }
 
     /// Sets how long requests in flight may go on after the shutdown.
@@ -86,12 +78,7 @@ impl Listener {
     /// What is not done within the drain time is dropped. Connections that were
     /// upgraded belong to whoever took them and are not waited for.
     pub async fn serve(self, router: Router, shutdown: impl Future<Output = ()>) {
-        let Self {
-            tcp,
-            tls,
-            header_timeout,
-            drain,
-        } = self;
+        let Self { tcp, tls, header_timeout, drain } = self;
         let tasks = TaskTracker::new();
         let draining = CancellationToken::new();
         let dropping = CancellationToken::new();
@@ -122,10 +109,7 @@ impl Listener {
         draining.cancel();
         tasks.close();
         if timeout(drain, tasks.wait()).await.is_err() {
-            tracing::info!(
-                connections = tasks.len(),
-                "dropping connections that did not finish"
-            );
+            tracing::info!(connections = tasks.len(), "dropping connections that did not finish");
             dropping.cancel();
             tasks.wait().await;
         }
@@ -273,9 +257,7 @@ mod tests {
     #[tokio::test]
     async fn an_accepted_socket_sends_small_writes_at_once() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let _client = TcpStream::connect(listener.local_addr().unwrap())
-            .await
-            .unwrap();
+        let _client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (socket, _) = accept(&listener).await;
         assert!(socket.nodelay().unwrap());
     }

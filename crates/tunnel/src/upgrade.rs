@@ -55,9 +55,7 @@ impl Pending {
             let stream = self.0.await.map_err(ConnectError::Lost)?;
             Link::over(TokioIo::new(stream), settings).await
         };
-        timeout(HANDOVER, handover)
-            .await
-            .unwrap_or(Err(ConnectError::TimedOut))
+        timeout(HANDOVER, handover).await.unwrap_or(Err(ConnectError::TimedOut))
     }
 }
 

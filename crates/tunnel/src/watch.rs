@@ -58,22 +58,13 @@ impl Watched {
     pub(crate) fn new(stream: BoxedStream, patience: Duration) -> (Self, Watch) {
         let watch = Watch::default();
         let heard = Instant::now();
-        let watched = Self {
-            stream,
-            watch: watch.clone(),
-            patience,
-            heard,
-            alarm: Box::pin(sleep_until(heard + patience)),
-        };
+        let watched =
+            Self { stream, watch: watch.clone(), patience, heard, alarm: Box::pin(sleep_until(heard + patience)) };
         (watched, watch)
     }
 
     /// Passes an answer of the stream on, or fails once it has been silent too long.
-    fn judge<T>(
-        &mut self,
-        cx: &mut Context<'_>,
-        polled: Poll<io::Result<T>>,
-    ) -> Poll<io::Result<T>> {
+    fn judge<T>(&mut self, cx: &mut Context<'_>, polled: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         match &polled {
             Poll::Ready(Ok(_)) => return polled,
             Poll::Ready(Err(error)) => {
@@ -95,11 +86,7 @@ impl Watched {
 }
 
 impl AsyncRead for Watched {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         let polled = Pin::new(&mut self.stream).poll_read(cx, buf);
         if let Poll::Ready(Ok(())) = polled {
@@ -114,11 +101,7 @@ impl AsyncRead for Watched {
 }
 
 impl AsyncWrite for Watched {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.stream).poll_write(cx, buf);
         self.judge(cx, polled)
     }

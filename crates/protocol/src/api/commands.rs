@@ -22,13 +22,7 @@ pub enum CommandType {
 
 impl CommandType {
     /// Every type there is.
-    pub const ALL: [Self; 5] = [
-        Self::StartAgent,
-        Self::StopAgent,
-        Self::RestartAgent,
-        Self::Ping,
-        Self::Status,
-    ];
+    pub const ALL: [Self; 5] = [Self::StartAgent, Self::StopAgent, Self::RestartAgent, Self::Ping, Self::Status];
 
     /// Returns the word on the wire.
     pub fn as_str(self) -> &'static str {
@@ -43,10 +37,7 @@ impl CommandType {
 
     /// Returns whether it is about the agent of a role.
     pub fn wants_agent(self) -> bool {
-        matches!(
-            self,
-            Self::StartAgent | Self::StopAgent | Self::RestartAgent
-        )
+        matches!(self, Self::StartAgent | Self::StopAgent | Self::RestartAgent)
     }
 }
 

@@ -83,9 +83,7 @@ pub struct Slot {
 impl PushCommand {
     /// Returns the type, if this version knows it.
     pub fn command_type(&self) -> Option<CommandType> {
-        CommandType::ALL
-            .into_iter()
-            .find(|kind| kind.as_str() == self.kind)
+        CommandType::ALL.into_iter().find(|kind| kind.as_str() == self.kind)
     }
 }
 

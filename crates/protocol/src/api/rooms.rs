@@ -75,11 +75,7 @@ impl FromStr for Target {
     type Err = BadName;
 
     fn from_str(text: &str) -> Result<Self, BadName> {
-        if text == Self::USER {
-            Ok(Self::User)
-        } else {
-            Role::parse(text).map(Self::Role)
-        }
+        if text == Self::USER { Ok(Self::User) } else { Role::parse(text).map(Self::Role) }
     }
 }
 

@@ -22,12 +22,7 @@ pub enum TaskState {
 
 impl TaskState {
     /// Every state.
-    pub const ALL: [Self; 4] = [
-        Self::Pending,
-        Self::Acknowledged,
-        Self::InProgress,
-        Self::Completed,
-    ];
+    pub const ALL: [Self; 4] = [Self::Pending, Self::Acknowledged, Self::InProgress, Self::Completed];
 
     /// Returns the word on the wire.
     pub fn as_str(self) -> &'static str {
@@ -104,11 +99,7 @@ pub struct Wait {
 
 /// How a wait came out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(
-    tag = "event",
-    rename_all = "snake_case",
-    rename_all_fields = "camelCase"
-)]
+#[serde(tag = "event", rename_all = "snake_case", rename_all_fields = "camelCase")]
 pub enum WaitOutcome {
     /// A task, now claimed by this connection.
     Task {

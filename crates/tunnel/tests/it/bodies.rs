@@ -29,9 +29,7 @@ fn big(made: Arc<AtomicUsize>) -> Body {
 }
 
 async fn length(body: Body) -> usize {
-    body.into_data_stream()
-        .fold(0, |sum, chunk| async move { sum + chunk.unwrap().len() })
-        .await
+    body.into_data_stream().fold(0, |sum, chunk| async move { sum + chunk.unwrap().len() }).await
 }
 
 /// Waits until a counter stands still, and returns where.

@@ -75,10 +75,7 @@ async fn dropping_an_answer_half_read_ends_only_that_one() {
     let tunnel = Tunnel::open(router).await;
     let other = tunnel.get("/endless").await.unwrap();
     for _ in 0..100 {
-        let mut body = soon(tunnel.link.request(ask("/endless")))
-            .await
-            .unwrap()
-            .into_body();
+        let mut body = soon(tunnel.link.request(ask("/endless"))).await.unwrap().into_body();
         soon(body.frame()).await.unwrap().unwrap();
     }
     until(|| gone.load(Ordering::SeqCst) == 100).await;

@@ -17,12 +17,7 @@ use crate::world::{Server, Tunnel, refusal, soon};
 #[tokio::test]
 async fn a_refusal_comes_with_its_problem() {
     let server = Server::start(Settings::default()).await;
-    let DialError::Refused {
-        status,
-        headers,
-        body,
-    } = refusal(&server.dial("/no")).await
-    else {
+    let DialError::Refused { status, headers, body } = refusal(&server.dial("/no")).await else {
         panic!("not refused")
     };
     assert_eq!(status, StatusCode::UNAUTHORIZED);
@@ -40,10 +35,7 @@ async fn what_is_not_a_tunnel_is_told_apart() {
     let server = Server::start(Settings::default()).await;
     for (path, expected) in [
         ("/plain", "the server answered 200 OK"),
-        (
-            "/moved",
-            "the server answered 303 See Other and points to /tunnel",
-        ),
+        ("/moved", "the server answered 303 See Other and points to /tunnel"),
     ] {
         match refusal(&server.dial(path)).await {
             DialError::NotATunnel { why } => assert_eq!(why, expected),
@@ -52,16 +44,9 @@ async fn what_is_not_a_tunnel_is_told_apart() {
     }
     let ftp = Dial::new(Url::parse("ftp://localhost/").unwrap());
     assert!(matches!(refusal(&ftp).await, DialError::NotATunnel { .. }));
-    assert!(matches!(
-        refusal(&raw_server(b"220 mail.example ESMTP\r\n").await).await,
-        DialError::NotATunnel { .. }
-    ));
-    let other =
-        b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: other\r\n\r\n";
-    assert!(matches!(
-        refusal(&raw_server(other).await).await,
-        DialError::NotATunnel { .. }
-    ));
+    assert!(matches!(refusal(&raw_server(b"220 mail.example ESMTP\r\n").await).await, DialError::NotATunnel { .. }));
+    let other = b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: other\r\n\r\n";
+    assert!(matches!(refusal(&raw_server(other).await).await, DialError::NotATunnel { .. }));
 }
 
 #[tokio::test]
@@ -72,14 +57,10 @@ async fn nobody_there_is_told_apart() {
     };
     let target = Dial::new(Url::parse(&format!("http://{vacant}/")).unwrap());
     assert!(matches!(refusal(&target).await, DialError::Unreachable(_)));
-    assert!(matches!(
-        refusal(&raw_server(b"").await).await,
-        DialError::Unreachable(_)
-    ));
+    assert!(matches!(refusal(&raw_server(b"").await).await, DialError::Unreachable(_)));
 
     let mute = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let mut target =
-        Dial::new(Url::parse(&format!("http://{}/", mute.local_addr().unwrap())).unwrap());
+    let mut target = Dial::new(Url::parse(&format!("http://{}/", mute.local_addr().unwrap())).unwrap());
     target.connect_timeout = Duration::from_millis(200);
     match refusal(&target).await {
         DialError::Unreachable(error) => assert_eq!(error.kind(), std::io::ErrorKind::TimedOut),
@@ -90,9 +71,7 @@ async fn nobody_there_is_told_apart() {
 #[tokio::test]
 async fn a_visitor_that_wants_no_tunnel_is_told_how() {
     let server = Server::start(Settings::default()).await;
-    let mut socket = tokio::net::TcpStream::connect(server.address)
-        .await
-        .unwrap();
+    let mut socket = tokio::net::TcpStream::connect(server.address).await.unwrap();
     let request = b"GET /tunnel HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
     socket.write_all(request).await.unwrap();
     let mut answer = String::new();
@@ -106,9 +85,7 @@ async fn the_caller_names_itself_to_the_server() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let mut target = Dial::new(Url::parse(&format!("http://localhost:{port}/api?x=1")).unwrap());
-    target
-        .headers
-        .insert("authorization", "Bearer crm_x".parse().unwrap());
+    target.headers.insert("authorization", "Bearer crm_x".parse().unwrap());
     let dialled = tokio::spawn(async move { refusal(&target).await });
     let (mut socket, _) = soon(listener.accept()).await.unwrap();
     let mut request = Vec::new();
@@ -117,20 +94,14 @@ async fn the_caller_names_itself_to_the_server() {
     }
     drop(socket);
     let request = String::from_utf8(request).unwrap();
-    assert!(
-        request.starts_with("GET /api?x=1 HTTP/1.1\r\n"),
-        "{request}"
-    );
+    assert!(request.starts_with("GET /api?x=1 HTTP/1.1\r\n"), "{request}");
     for line in [
         format!("host: localhost:{port}"),
         "connection: Upgrade".to_owned(),
         "upgrade: chatroom-tunnel/1".to_owned(),
         "authorization: Bearer crm_x".to_owned(),
     ] {
-        assert!(
-            request.lines().any(|l| l == line),
-            "{line} is not in {request}"
-        );
+        assert!(request.lines().any(|l| l == line), "{line} is not in {request}");
     }
     soon(dialled).await.unwrap();
 }
@@ -150,10 +121,7 @@ async fn a_tunnel_runs_over_tls() {
     // Neither is it one that speaks without TLS.
     let mut plain = tunnel.server.dial("/tunnel");
     plain.url.set_scheme("http").unwrap();
-    assert!(matches!(
-        refusal(&plain).await,
-        DialError::NotATunnel { .. }
-    ));
+    assert!(matches!(refusal(&plain).await, DialError::NotATunnel { .. }));
 
     tunnel.daemon.abort();
     soon(tunnel.driver).await.unwrap();

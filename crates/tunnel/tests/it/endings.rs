@@ -24,23 +24,14 @@ async fn a_frozen_network_is_noticed_by_both_ends() {
     let begun = Instant::now();
     tunnel.proxy.as_ref().unwrap().freeze();
     let in_flight = tunnel.get("/ping").await;
-    assert!(
-        matches!(in_flight, Err(LinkError::Interrupted(_))),
-        "{in_flight:?}"
-    );
+    assert!(matches!(in_flight, Err(LinkError::Interrupted(_))), "{in_flight:?}");
     assert!(matches!(soon(tunnel.driver).await.unwrap(), Closed::Silent));
     let served = soon(tunnel.daemon).await.unwrap();
     assert!(matches!(served, Err(ServeError::Silent)), "{served:?}");
     let took = begun.elapsed();
-    assert!(
-        took >= Duration::from_millis(700),
-        "nobody had that little patience: {took:?}"
-    );
+    assert!(took >= Duration::from_millis(700), "nobody had that little patience: {took:?}");
     assert!(took < Duration::from_secs(5), "it took {took:?}");
-    assert!(matches!(
-        tunnel.link.request(ask("/ping")).await,
-        Err(LinkError::Closed)
-    ));
+    assert!(matches!(tunnel.link.request(ask("/ping")).await, Err(LinkError::Closed)));
 }
 
 #[tokio::test]
@@ -61,9 +52,7 @@ async fn a_frozen_network_is_noticed_while_sending_is_stuck() {
 #[tokio::test]
 async fn a_peer_that_never_takes_the_tunnel_up_is_noticed() {
     let mut server = crate::world::Server::start(impatient()).await;
-    let _never_served = chatroom_tunnel::dial(&server.dial("/tunnel"))
-        .await
-        .unwrap();
+    let _never_served = chatroom_tunnel::dial(&server.dial("/tunnel")).await.unwrap();
     let (_link, driver) = server.taken().await;
     assert!(matches!(soon(driver).await, Closed::Silent));
 }
@@ -87,20 +76,11 @@ async fn a_cut_is_seen_at_once() {
     let begun = Instant::now();
     tunnel.proxy.as_ref().unwrap().cut();
     let closed = soon(tunnel.driver).await.unwrap();
-    assert!(
-        matches!(closed, Closed::ByPeer | Closed::Broken(_)),
-        "{closed:?}"
-    );
+    assert!(matches!(closed, Closed::ByPeer | Closed::Broken(_)), "{closed:?}");
     let served = soon(tunnel.daemon).await.unwrap();
-    assert!(
-        matches!(served, Ok(Ended::ByPeer) | Err(ServeError::Broken(_))),
-        "{served:?}"
-    );
+    assert!(matches!(served, Ok(Ended::ByPeer) | Err(ServeError::Broken(_))), "{served:?}");
     let in_flight = soon(in_flight).await.unwrap();
-    assert!(
-        matches!(in_flight, Err(LinkError::Interrupted(_))),
-        "{in_flight:?}"
-    );
+    assert!(matches!(in_flight, Err(LinkError::Interrupted(_))), "{in_flight:?}");
     let took = begun.elapsed();
     assert!(took < Duration::from_secs(2), "it took {took:?}");
 }
@@ -110,10 +90,7 @@ async fn a_daemon_that_is_gone_is_seen_at_once() {
     let tunnel = Tunnel::open(ping()).await;
     tunnel.daemon.abort();
     let closed = soon(tunnel.driver).await.unwrap();
-    assert!(
-        matches!(closed, Closed::ByPeer | Closed::Broken(_)),
-        "{closed:?}"
-    );
+    assert!(matches!(closed, Closed::ByPeer | Closed::Broken(_)), "{closed:?}");
     assert!(tunnel.link.is_closed());
 }
 
@@ -130,10 +107,7 @@ async fn closing_a_link_ends_it_within_moments() {
     assert!(matches!(soon(tunnel.driver).await.unwrap(), Closed::Here));
     assert!(soon(in_flight).await.unwrap().is_err());
     let served = soon(tunnel.daemon).await.unwrap();
-    assert!(
-        matches!(served, Ok(Ended::ByPeer) | Err(ServeError::Broken(_))),
-        "{served:?}"
-    );
+    assert!(matches!(served, Ok(Ended::ByPeer) | Err(ServeError::Broken(_))), "{served:?}");
     let took = begun.elapsed();
     assert!(took < Duration::from_secs(1), "it took {took:?}");
     let after = tunnel.link.request(ask("/ping")).await;
@@ -147,10 +121,7 @@ async fn dropping_the_last_link_lets_its_answers_finish() {
     drop(tunnel.link);
     assert_eq!(text(response).await, "pong");
     assert!(matches!(soon(tunnel.driver).await.unwrap(), Closed::Here));
-    assert!(matches!(
-        soon(tunnel.daemon).await.unwrap(),
-        Ok(Ended::ByPeer)
-    ));
+    assert!(matches!(soon(tunnel.daemon).await.unwrap(), Ok(Ended::ByPeer)));
 }
 
 /// A daemon whose `/slow` answers what it is told, once it is told.
@@ -200,18 +171,12 @@ async fn a_daemon_that_shuts_down_finishes_what_is_in_flight() {
 
 #[tokio::test]
 async fn a_daemon_that_shuts_down_does_not_wait_for_ever() {
-    let settings = Settings {
-        drain: Duration::from_millis(300),
-        ..Settings::default()
-    };
+    let settings = Settings { drain: Duration::from_millis(300), ..Settings::default() };
     let (tunnel, _tell) = slow(settings).await;
     let body = tunnel.get("/slow").await.unwrap().into_body();
     tunnel.shutdown.cancel();
     let served = soon(tunnel.daemon).await.unwrap();
     assert!(matches!(served, Ok(Ended::ShutDown)), "{served:?}");
-    assert!(
-        soon(body.collect()).await.is_err(),
-        "a cut answer looks whole"
-    );
+    assert!(soon(body.collect()).await.is_err(), "a cut answer looks whole");
     assert!(matches!(soon(tunnel.driver).await.unwrap(), Closed::ByPeer));
 }

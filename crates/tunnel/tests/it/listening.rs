@@ -60,8 +60,7 @@ async fn who_does_not_finish_a_request_is_dropped() {
     let limit = Duration::from_millis(200);
     let (server, _) = certificates();
     for tls in [None, Some(server)] {
-        let (address, _stop) =
-            listen(who(), |listener| listener.tls(tls).header_timeout(limit)).await;
+        let (address, _stop) = listen(who(), |listener| listener.tls(tls).header_timeout(limit)).await;
         let mut socket = TcpStream::connect(address).await.unwrap();
         socket.write_all(&GET[..10]).await.unwrap();
         let mut buffer = [0; 1024];
@@ -78,19 +77,13 @@ async fn http_2_is_spoken_over_tls() {
     client.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     let tcp = TcpStream::connect(address).await.unwrap();
     let mine = tcp.local_addr().unwrap().to_string();
-    let stream = TlsConnector::from(Arc::new(client))
-        .connect(ServerName::try_from("localhost").unwrap(), tcp)
-        .await
-        .unwrap();
+    let stream =
+        TlsConnector::from(Arc::new(client)).connect(ServerName::try_from("localhost").unwrap(), tcp).await.unwrap();
     assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
     let (mut sender, conn) =
-        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
-            .await
-            .unwrap();
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
     tokio::spawn(conn);
-    let request = Request::get("https://localhost/")
-        .body(Body::empty())
-        .unwrap();
+    let request = Request::get("https://localhost/").body(Body::empty()).unwrap();
     let answer = soon(sender.send_request(request)).await.unwrap();
     let body = answer.into_body().collect().await.unwrap().to_bytes();
     assert_eq!(body, mine);
@@ -122,11 +115,7 @@ async fn a_shutdown_finishes_what_is_in_flight_and_takes_nothing_new() {
     soon(async { while TcpStream::connect(address).await.is_ok() {} }).await;
     assert!(!served.is_finished());
     go.send(()).unwrap();
-    assert!(
-        read_until(&mut socket, "finished")
-            .await
-            .ends_with("finished")
-    );
+    assert!(read_until(&mut socket, "finished").await.ends_with("finished"));
     soon(served).await.unwrap();
 }
 

@@ -56,11 +56,7 @@ impl Proxy {
     }
 }
 
-async fn carry(
-    mut from: OwnedReadHalf,
-    mut to: OwnedWriteHalf,
-    mut weather: watch::Receiver<Weather>,
-) {
+async fn carry(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut weather: watch::Receiver<Weather>) {
     let mut buffer = vec![0; 64 * 1024];
     loop {
         let frozen = *weather.borrow_and_update() == Weather::Frozen;

@@ -20,10 +20,7 @@ async fn a_request_and_its_answer_cross_the_tunnel() {
         }),
     );
     let tunnel = Tunnel::open(router).await;
-    let request = Request::post("/echo?x=1")
-        .header("authorization", "Bearer crp_x")
-        .body(Body::from("hello"))
-        .unwrap();
+    let request = Request::post("/echo?x=1").header("authorization", "Bearer crp_x").body(Body::from("hello")).unwrap();
     let response = soon(tunnel.link.request(request)).await.unwrap();
     assert_eq!(response.status(), StatusCode::CREATED);
     assert_eq!(response.headers()["x-token"], "Bearer crp_x");
@@ -67,10 +64,7 @@ async fn a_thousand_requests_at_once_are_all_answered() {
 #[tokio::test]
 async fn a_handler_that_panics_breaks_only_its_request() {
     let router = Router::new()
-        .route(
-            "/panic",
-            get(|body: String| async move { assert!(!body.is_empty(), "on purpose") }),
-        )
+        .route("/panic", get(|body: String| async move { assert!(!body.is_empty(), "on purpose") }))
         .route("/ping", get(|| async { "pong" }));
     let tunnel = Tunnel::open(router).await;
     assert!(tunnel.get("/panic").await.is_err());

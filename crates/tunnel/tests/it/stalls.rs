@@ -53,9 +53,7 @@ async fn sixty_four_stalled_uploads_do_not_delay_a_small_one() {
     for _ in 0..20 {
         tokio::time::sleep(Duration::from_millis(50)).await;
         let begun = Instant::now();
-        let request = Request::post("/small")
-            .body(Body::from("s".repeat(10_000)))
-            .unwrap();
+        let request = Request::post("/small").body(Body::from("s".repeat(10_000))).unwrap();
         let answer = soon(tunnel.link.request(request)).await.unwrap();
         assert_eq!(text(answer).await.len(), 10_000);
         let took = begun.elapsed();

@@ -11,8 +11,7 @@ use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use chatroom_tunnel::{
-    Closed, Conn, Dial, DialError, Driver, Ended, Link, LinkError, Listener, ServeError, Settings,
-    dial, upgrade,
+    Closed, Conn, Dial, DialError, Driver, Ended, Link, LinkError, Listener, ServeError, Settings, dial, upgrade,
 };
 use futures_util::{StreamExt as _, stream};
 use http::StatusCode;
@@ -30,9 +29,7 @@ use crate::proxy::Proxy;
 pub const SOON: Duration = Duration::from_secs(20);
 
 pub async fn soon<F: IntoFuture>(what: F) -> F::Output {
-    tokio::time::timeout(SOON, what)
-        .await
-        .expect("it takes far too long")
+    tokio::time::timeout(SOON, what).await.expect("it takes far too long")
 }
 
 /// Polls until `holds`.
@@ -73,9 +70,7 @@ impl Server {
                 Ok(upgraded) => upgraded,
                 Err(not) => return (StatusCode::UPGRADE_REQUIRED, not.to_string()).into_response(),
             };
-            response
-                .headers_mut()
-                .insert("chatroom-greeting", "hello".parse().unwrap());
+            response.headers_mut().insert("chatroom-greeting", "hello".parse().unwrap());
             tokio::spawn(async move {
                 if let Ok(taken) = pending.connect(settings).await {
                     let _ = give.send(taken);
@@ -86,10 +81,7 @@ impl Server {
         let router = Router::new()
             .route("/tunnel", get(take))
             .route("/plain", get(|| async { "only a page" }))
-            .route(
-                "/moved",
-                get(|| async { axum::response::Redirect::to("/tunnel") }),
-            )
+            .route("/moved", get(|| async { axum::response::Redirect::to("/tunnel") }))
             .route(
                 "/no",
                 get(|| async {
@@ -97,18 +89,10 @@ impl Server {
                     (StatusCode::UNAUTHORIZED, [("retry-after", "7")], problem)
                 }),
             )
-            .route(
-                "/verbose",
-                get(|| async { (StatusCode::BAD_GATEWAY, "x".repeat(1024 * 1024)) }),
-            );
+            .route("/verbose", get(|| async { (StatusCode::BAD_GATEWAY, "x".repeat(1024 * 1024)) }));
         let scheme = if tls.is_some() { "https" } else { "http" };
         let (address, stop) = listen(router, |listener| listener.tls(tls)).await;
-        Self {
-            address,
-            scheme,
-            taken,
-            _stop: stop.drop_guard(),
-        }
+        Self { address, scheme, taken, _stop: stop.drop_guard() }
     }
 
     pub fn dial(&self, path: &str) -> Dial {
@@ -123,10 +107,7 @@ impl Server {
 }
 
 /// Serves a router until the token is cancelled.
-pub async fn listen(
-    router: Router,
-    set_up: impl FnOnce(Listener) -> Listener,
-) -> (SocketAddr, CancellationToken) {
+pub async fn listen(router: Router, set_up: impl FnOnce(Listener) -> Listener) -> (SocketAddr, CancellationToken) {
     let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = tcp.local_addr().unwrap();
     let stop = CancellationToken::new();
@@ -165,26 +146,13 @@ impl Tunnel {
         Self::join(server, &target, router, daemon, Some(proxy)).await
     }
 
-    pub async fn secure(
-        router: Router,
-        server: Arc<ServerConfig>,
-        daemon: Arc<ClientConfig>,
-    ) -> Self {
+    pub async fn secure(router: Router, server: Arc<ServerConfig>, daemon: Arc<ClientConfig>) -> Self {
         let server = Server::with_tls(Settings::default(), Some(server)).await;
-        let target = Dial {
-            tls: Some(daemon),
-            ..server.dial("/tunnel")
-        };
+        let target = Dial { tls: Some(daemon), ..server.dial("/tunnel") };
         Self::join(server, &target, router, Settings::default(), None).await
     }
 
-    async fn join(
-        mut server: Server,
-        target: &Dial,
-        router: Router,
-        settings: Settings,
-        proxy: Option<Proxy>,
-    ) -> Self {
+    async fn join(mut server: Server, target: &Dial, router: Router, settings: Settings, proxy: Option<Proxy>) -> Self {
         let conn = dial(target).await.unwrap();
         assert_eq!(conn.headers()["chatroom-greeting"], "hello");
         let (link, driver) = server.taken().await;
@@ -208,11 +176,7 @@ impl Tunnel {
     }
 }
 
-fn spawn_daemon(
-    conn: Conn,
-    router: Router,
-    shutdown: &CancellationToken,
-) -> JoinHandle<Result<Ended, ServeError>> {
+fn spawn_daemon(conn: Conn, router: Router, shutdown: &CancellationToken) -> JoinHandle<Result<Ended, ServeError>> {
     let shutdown = shutdown.clone().cancelled_owned();
     tokio::spawn(conn.serve(router, shutdown))
 }
