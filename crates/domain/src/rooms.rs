@@ -1,5 +1,6 @@
 //! Rooms: a team of roles with one entry point.
 
+use chatroom_protocol::api::rooms::Target;
 use chatroom_protocol::{InstanceId, Role, RoomId, Timestamp};
 
 /// How many roles a room may have.
@@ -37,6 +38,17 @@ impl Room {
     }
 }
 
+impl Room {
+    /// Returns whom a message or a hand-off may go to, or says who there is.
+    pub fn target(&self, target: &Target) -> Result<(), RoomError> {
+        match target {
+            Target::User => Ok(()),
+            Target::Role(role) if self.roles.contains(role) => Ok(()),
+            Target::Role(role) => Err(RoomError::UnknownTarget { role: role.clone(), roles: self.roles.clone() }),
+        }
+    }
+}
+
 /// What was refused about a room.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RoomError {
@@ -49,6 +61,14 @@ pub enum RoomError {
         /// What was asked for.
         role: Role,
         /// What there is.
+        roles: Vec<Role>,
+    },
+    /// A message or a hand-off goes to nobody.
+    #[error("no role {role} in this chatroom; hand to one of its roles, or to user")]
+    UnknownTarget {
+        /// What was asked for.
+        role: Role,
+        /// What there is, beside `user`.
         roles: Vec<Role>,
     },
     /// The name does not fit.
