@@ -1,0 +1,65 @@
+//! Agents: what people want of each role, and which run it points to.
+
+use chatroom_domain::agents::{Agent, Desired};
+use chatroom_protocol::{MachineId, Role, RoomId};
+use sea_orm::sea_query::OnConflict;
+use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter};
+
+use crate::entities::agents;
+use crate::row::{parse, parse_option};
+use crate::{Access, StoreError, Tx};
+
+const TABLE: &str = "agents";
+
+/// Writes a slot as it is now.
+pub async fn put(tx: &Tx, agent: &Agent) -> Result<(), StoreError> {
+    use agents::Column::{Desired, GaveUp, MachineId, RoomId, RunId, Shared};
+    agents::Entity::insert(agents::ActiveModel {
+        room_id: Set(agent.room.to_string()),
+        role: Set(agent.role.to_string()),
+        desired: Set(agent.desired.as_str().to_owned()),
+        machine_id: Set(agent.machine.map(|id| id.to_string())),
+        run_id: Set(agent.run.map(|id| id.to_string())),
+        shared: Set(agent.shared),
+        gave_up: Set(agent.gave_up.clone()),
+    })
+    .on_conflict(
+        OnConflict::columns([RoomId, agents::Column::Role])
+            .update_columns([Desired, MachineId, RunId, Shared, GaveUp])
+            .to_owned(),
+    )
+    .exec_without_returning(tx.connection())
+    .await?;
+    Ok(())
+}
+
+/// Looks up the slot of a role.
+pub async fn find(db: &impl Access, room: RoomId, role: &Role) -> Result<Option<Agent>, StoreError> {
+    agents::Entity::find_by_id((room.to_string(), role.to_string())).one(db.connection()).await?.map(agent).transpose()
+}
+
+/// Lists the slots that point to a machine.
+pub async fn on_machine(db: &impl Access, machine: MachineId) -> Result<Vec<Agent>, StoreError> {
+    let rows =
+        agents::Entity::find().filter(agents::Column::MachineId.eq(machine.to_string())).all(db.connection()).await?;
+    rows.into_iter().map(agent).collect()
+}
+
+fn agent(row: agents::Model) -> Result<Agent, StoreError> {
+    Ok(Agent {
+        room: parse(TABLE, &row.room_id)?,
+        role: parse(TABLE, &row.role)?,
+        desired: match row.desired.as_str() {
+            "running" => Desired::Running,
+            "stopped" => Desired::Stopped,
+            other => {
+                let why = format!("{other:?} is no desired state");
+                return Err(StoreError::Row { table: TABLE, why });
+            }
+        },
+        machine: parse_option(TABLE, row.machine_id.as_deref())?,
+        run: parse_option(TABLE, row.run_id.as_deref())?,
+        shared: row.shared,
+        gave_up: row.gave_up,
+    })
+}

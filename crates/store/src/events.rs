@@ -1,0 +1,148 @@
+//! The feed: every change of state, in one order per instance.
+//!
+//! A position is taken from the instance's counter in the same transaction as
+//! the change, so a reader that has seen a position never misses a smaller one
+//! that commits later.
+
+use chatroom_protocol::api::events::EventView;
+use chatroom_protocol::{InstanceId, MachineId, Role, RoomId, Timestamp, UserId};
+use sea_orm::sea_query::{Expr, ExprTrait as _};
+use sea_orm::{
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+};
+
+use crate::entities::{events, instances};
+use crate::row::{parse, parse_option};
+use crate::{Access, StoreError, Tx};
+
+/// A change about to be written to the feed.
+#[derive(Debug, Clone, Default)]
+pub struct NewEvent {
+    /// What happened, such as `task.completed`.
+    pub kind: &'static str,
+    /// The only member who may see it, for what concerns one person's machine.
+    pub private_to: Option<UserId>,
+    /// Who did it.
+    pub user: Option<UserId>,
+    /// The room.
+    pub room: Option<RoomId>,
+    /// The role.
+    pub role: Option<Role>,
+    /// The machine.
+    pub machine: Option<MachineId>,
+    /// The id of what changed.
+    pub subject: Option<String>,
+    /// The new state or the outcome.
+    pub outcome: Option<String>,
+}
+
+/// Writes an event and returns its position.
+pub async fn append(tx: &Tx, instance: InstanceId, at: Timestamp, event: NewEvent) -> Result<i64, StoreError> {
+    let updated = instances::Entity::update_many()
+        .col_expr(instances::Column::FeedPosition, Expr::col(instances::Column::FeedPosition).add(1))
+        .filter(instances::Column::Id.eq(instance.to_string()))
+        .exec_with_returning(tx.connection())
+        .await?;
+    let position = updated
+        .first()
+        .map(|row| row.feed_position)
+        .ok_or_else(|| StoreError::Row { table: "instances", why: format!("{instance} is gone") })?;
+    events::ActiveModel {
+        instance_id: Set(instance.to_string()),
+        position: Set(position),
+        at: Set(at.0),
+        kind: Set(event.kind.to_owned()),
+        private_to: Set(event.private_to.map(|id| id.to_string())),
+        user_id: Set(event.user.map(|id| id.to_string())),
+        room_id: Set(event.room.map(|id| id.to_string())),
+        role: Set(event.role.map(|role| role.to_string())),
+        machine_id: Set(event.machine.map(|id| id.to_string())),
+        subject: Set(event.subject),
+        outcome: Set(event.outcome),
+    }
+    .insert(tx.connection())
+    .await?;
+    Ok(position)
+}
+
+/// What a reader of the feed gets.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Page {
+    /// Events after the asked position, and where to read on.
+    Events(Vec<EventView>, i64),
+    /// The feed begins later now: start again from here.
+    Truncated(i64),
+}
+
+/// Reads what `reader` may see of a feed after `after`, at most `limit` events.
+pub async fn read(
+    db: &impl Access,
+    instance: InstanceId,
+    reader: UserId,
+    after: i64,
+    limit: u64,
+) -> Result<Page, StoreError> {
+    let Some(feed) = instances::Entity::find_by_id(instance.to_string()).one(db.connection()).await? else {
+        return Ok(Page::Events(Vec::new(), after));
+    };
+    if after < feed.feed_floor {
+        return Ok(Page::Truncated(feed.feed_floor));
+    }
+    let rows = events::Entity::find()
+        .filter(events::Column::InstanceId.eq(instance.to_string()))
+        .filter(events::Column::Position.gt(after))
+        .filter(
+            Condition::any()
+                .add(events::Column::PrivateTo.is_null())
+                .add(events::Column::PrivateTo.eq(reader.to_string())),
+        )
+        .order_by_asc(events::Column::Position)
+        .limit(limit)
+        .all(db.connection())
+        .await?;
+    let full = u64::try_from(rows.len()).is_ok_and(|found| found == limit);
+    let seen = rows.last().map_or(after, |row| row.position);
+    let next = if full { seen } else { Ord::max(seen, feed.feed_position) };
+    Ok(Page::Events(rows.into_iter().map(view).collect::<Result<_, _>>()?, next))
+}
+
+/// Forgets events older than `before`; returns how many.
+pub async fn prune(tx: &Tx, before: Timestamp) -> Result<u64, StoreError> {
+    let mut forgotten = 0;
+    for feed in instances::Entity::find().all(tx.connection()).await? {
+        let last = events::Entity::find()
+            .filter(events::Column::InstanceId.eq(&feed.id))
+            .filter(events::Column::At.lt(before.0))
+            .order_by_desc(events::Column::Position)
+            .one(tx.connection())
+            .await?;
+        let Some(last) = last else { continue };
+        forgotten += events::Entity::delete_many()
+            .filter(events::Column::InstanceId.eq(&feed.id))
+            .filter(events::Column::Position.lte(last.position))
+            .exec(tx.connection())
+            .await?
+            .rows_affected;
+        instances::Entity::update_many()
+            .col_expr(instances::Column::FeedFloor, Expr::value(last.position))
+            .filter(instances::Column::Id.eq(&feed.id))
+            .exec(tx.connection())
+            .await?;
+    }
+    Ok(forgotten)
+}
+
+fn view(row: events::Model) -> Result<EventView, StoreError> {
+    const TABLE: &str = "events";
+    Ok(EventView {
+        position: row.position,
+        at: Timestamp(row.at),
+        kind: row.kind,
+        user_id: parse_option(TABLE, row.user_id.as_deref())?,
+        chatroom_id: parse_option(TABLE, row.room_id.as_deref())?,
+        role: row.role.as_deref().map(|role| parse(TABLE, role)).transpose()?,
+        machine_id: parse_option(TABLE, row.machine_id.as_deref())?,
+        subject: row.subject,
+        outcome: row.outcome,
+    })
+}

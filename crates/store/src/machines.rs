@@ -1,0 +1,238 @@
+//! Machines.
+
+use chatroom_domain::machines::{Alias, Machine, MachineError};
+use chatroom_domain::secrets::TokenHash;
+use chatroom_protocol::api::machines::ToolFacts;
+use chatroom_protocol::{MachineId, Timestamp, UserId};
+use sea_orm::sea_query::Expr;
+use sea_orm::{
+    ActiveModelTrait, ActiveValue::Set, ActiveValue::Unchanged, ColumnTrait, EntityTrait, QueryFilter, QueryOrder,
+    Select,
+};
+
+use crate::entities::machines;
+use crate::row::{count, json, number, parse, to_json};
+use crate::{Access, StoreError, Tx};
+
+const TABLE: &str = "machines";
+
+/// Writes a new machine, without a credential.
+pub async fn insert(tx: &Tx, machine: &Machine) -> Result<(), StoreError> {
+    machines::ActiveModel {
+        id: Set(machine.id.to_string()),
+        user_id: Set(machine.user.to_string()),
+        hostname: Set(machine.hostname.clone()),
+        alias: Set(machine.alias.as_str().to_owned()),
+        os: Set(machine.os.clone()),
+        tools: Set(to_json(TABLE, &machine.tools)?),
+        daemon_version: Set(machine.daemon_version.clone()),
+        epoch: Set(number(TABLE, machine.epoch)?),
+        journal_id: Set(None),
+        applied_seq: Set(0),
+        registered_at: Set(machine.registered_at.0),
+        last_seen_at: Set(machine.last_seen_at.0),
+        lease_until: Set(machine.lease_until.map(|until| until.0)),
+        token_hash: Set(None),
+        platform_token_sealed: Set(None),
+    }
+    .insert(tx.connection())
+    .await?;
+    Ok(())
+}
+
+/// Writes what a registered machine said of itself.
+///
+/// Its host name stays as it was first told: host names change with the network.
+pub async fn refresh(tx: &Tx, id: MachineId, os: &str, tools: &[ToolFacts], at: Timestamp) -> Result<(), StoreError> {
+    machines::ActiveModel {
+        id: Unchanged(id.to_string()),
+        os: Set(os.to_owned()),
+        tools: Set(to_json(TABLE, &tools)?),
+        last_seen_at: Set(at.0),
+        ..Default::default()
+    }
+    .update(tx.connection())
+    .await?;
+    Ok(())
+}
+
+/// Writes which tools a machine has.
+pub async fn set_tools(tx: &Tx, id: MachineId, tools: &[ToolFacts]) -> Result<(), StoreError> {
+    machines::ActiveModel { id: Unchanged(id.to_string()), tools: Set(to_json(TABLE, &tools)?), ..Default::default() }
+        .update(tx.connection())
+        .await?;
+    Ok(())
+}
+
+/// Looks up a machine of `user`.
+pub async fn find(db: &impl Access, id: MachineId, user: UserId) -> Result<Option<Machine>, StoreError> {
+    of_user(user).filter(machines::Column::Id.eq(id.to_string())).one(db.connection()).await?.map(machine).transpose()
+}
+
+/// Looks up a machine for the platform itself, which asks on nobody's behalf.
+pub async fn of(db: &impl Access, id: MachineId) -> Result<Option<Machine>, StoreError> {
+    machines::Entity::find_by_id(id.to_string()).one(db.connection()).await?.map(machine).transpose()
+}
+
+/// Lists the machines of `user`, by alias.
+pub async fn list(db: &impl Access, user: UserId) -> Result<Vec<Machine>, StoreError> {
+    let rows = of_user(user)
+        .order_by_asc(machines::Column::Alias)
+        .order_by_asc(machines::Column::Id)
+        .all(db.connection())
+        .await?;
+    rows.into_iter().map(machine).collect()
+}
+
+/// Gives a machine of `user` another alias; returns whether it is there.
+pub async fn rename(tx: &Tx, id: MachineId, user: UserId, alias: &Alias) -> Result<bool, StoreError> {
+    let updated = machines::Entity::update_many()
+        .col_expr(machines::Column::Alias, Expr::value(alias.as_str()))
+        .filter(machines::Column::Id.eq(id.to_string()))
+        .filter(machines::Column::UserId.eq(user.to_string()))
+        .exec(tx.connection())
+        .await?;
+    Ok(updated.rows_affected > 0)
+}
+
+/// Deletes a machine of `user` with all that hangs on it; returns whether it was there.
+pub async fn remove(tx: &Tx, id: MachineId, user: UserId) -> Result<bool, StoreError> {
+    let deleted = machines::Entity::delete_many()
+        .filter(machines::Column::Id.eq(id.to_string()))
+        .filter(machines::Column::UserId.eq(user.to_string()))
+        .exec(tx.connection())
+        .await?;
+    Ok(deleted.rows_affected > 0)
+}
+
+/// Replaces both halves of a machine's credential.
+pub async fn set_credential(
+    tx: &Tx,
+    id: MachineId,
+    token: &TokenHash,
+    platform_token_sealed: String,
+) -> Result<(), StoreError> {
+    machines::ActiveModel {
+        id: Unchanged(id.to_string()),
+        token_hash: Set(Some(token.0.clone())),
+        platform_token_sealed: Set(Some(platform_token_sealed)),
+        ..Default::default()
+    }
+    .update(tx.connection())
+    .await?;
+    Ok(())
+}
+
+/// Looks up the sealed half of the credential that proves the platform to a machine.
+pub async fn platform_token_sealed(db: &impl Access, id: MachineId) -> Result<Option<String>, StoreError> {
+    let row = machines::Entity::find_by_id(id.to_string()).one(db.connection()).await?;
+    Ok(row.and_then(|row| row.platform_token_sealed))
+}
+
+/// Looks up the machine a credential belongs to, and its user. It works until it is replaced, whatever the time.
+pub async fn by_token(
+    db: &impl Access,
+    token: &TokenHash,
+    _now: Timestamp,
+) -> Result<Option<(MachineId, UserId)>, StoreError> {
+    let row = machines::Entity::find().filter(machines::Column::TokenHash.eq(&token.0)).one(db.connection()).await?;
+    row.map(|row| Ok((parse(TABLE, &row.id)?, parse(TABLE, &row.user_id)?))).transpose()
+}
+
+/// Writes that a daemon is connected: its epoch, its version, and until when that holds.
+pub async fn connected(
+    tx: &Tx,
+    id: MachineId,
+    epoch: u64,
+    version: &str,
+    at: Timestamp,
+    lease_until: Timestamp,
+) -> Result<(), StoreError> {
+    machines::ActiveModel {
+        id: Unchanged(id.to_string()),
+        epoch: Set(number(TABLE, epoch)?),
+        daemon_version: Set(Some(version.to_owned())),
+        last_seen_at: Set(at.0),
+        lease_until: Set(Some(lease_until.0)),
+        ..Default::default()
+    }
+    .update(tx.connection())
+    .await?;
+    Ok(())
+}
+
+/// Renews the leases of many machines at once.
+pub async fn renew(tx: &Tx, ids: &[MachineId], at: Timestamp, lease_until: Timestamp) -> Result<(), StoreError> {
+    for some in ids.chunks(500) {
+        machines::Entity::update_many()
+            .col_expr(machines::Column::LeaseUntil, Expr::value(lease_until.0))
+            .col_expr(machines::Column::LastSeenAt, Expr::value(at.0))
+            .filter(machines::Column::Id.is_in(some.iter().map(MachineId::to_string)))
+            .exec(tx.connection())
+            .await?;
+    }
+    Ok(())
+}
+
+/// Ends a machine's lease.
+pub async fn disconnected(tx: &Tx, id: MachineId, at: Timestamp) -> Result<(), StoreError> {
+    machines::ActiveModel {
+        id: Unchanged(id.to_string()),
+        last_seen_at: Set(at.0),
+        lease_until: Set(None),
+        ..Default::default()
+    }
+    .update(tx.connection())
+    .await?;
+    Ok(())
+}
+
+/// How far the journal of a machine has been applied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Watermark {
+    /// Which journal; `None` before the first report.
+    pub journal: Option<String>,
+    /// The last number applied from it.
+    pub applied: u64,
+}
+
+/// Returns how far the journal of a machine has been applied.
+pub async fn watermark(db: &impl Access, id: MachineId) -> Result<Option<Watermark>, StoreError> {
+    let row = machines::Entity::find_by_id(id.to_string()).one(db.connection()).await?;
+    row.map(|row| Ok(Watermark { journal: row.journal_id, applied: count(TABLE, row.applied_seq)? })).transpose()
+}
+
+/// Writes how far the journal of a machine has been applied.
+pub async fn set_watermark(tx: &Tx, id: MachineId, journal: &str, applied: u64) -> Result<(), StoreError> {
+    machines::ActiveModel {
+        id: Unchanged(id.to_string()),
+        journal_id: Set(Some(journal.to_owned())),
+        applied_seq: Set(number(TABLE, applied)?),
+        ..Default::default()
+    }
+    .update(tx.connection())
+    .await?;
+    Ok(())
+}
+
+fn of_user(user: UserId) -> Select<machines::Entity> {
+    machines::Entity::find().filter(machines::Column::UserId.eq(user.to_string()))
+}
+
+fn machine(row: machines::Model) -> Result<Machine, StoreError> {
+    let alias =
+        Alias::parse(&row.alias).map_err(|why: MachineError| StoreError::Row { table: TABLE, why: why.to_string() })?;
+    Ok(Machine {
+        id: parse(TABLE, &row.id)?,
+        user: parse(TABLE, &row.user_id)?,
+        hostname: row.hostname,
+        alias,
+        os: row.os,
+        tools: json(TABLE, &row.tools)?,
+        daemon_version: row.daemon_version,
+        epoch: count(TABLE, row.epoch)?,
+        registered_at: Timestamp(row.registered_at),
+        last_seen_at: Timestamp(row.last_seen_at),
+        lease_until: row.lease_until.map(Timestamp),
+    })
+}

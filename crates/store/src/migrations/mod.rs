@@ -1,0 +1,37 @@
+//! Migrations: append-only, and each must work while the version before still runs.
+//!
+//! A migration is one SQL file that both databases take as it is.
+
+use sea_orm_migration::prelude::*;
+
+/// All migrations, in order.
+pub(crate) struct Migrations;
+
+#[async_trait::async_trait]
+impl MigratorTrait for Migrations {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![Box::new(Script { name: "0001_spine", sql: include_str!("0001_spine.sql") })]
+    }
+}
+
+struct Script {
+    name: &'static str,
+    sql: &'static str,
+}
+
+impl MigrationName for Script {
+    fn name(&self) -> &str {
+        self.name
+    }
+}
+
+#[async_trait::async_trait]
+impl MigrationTrait for Script {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        manager.get_connection().execute_unprepared(self.sql).await.map(drop)
+    }
+
+    async fn down(&self, _: &SchemaManager) -> Result<(), DbErr> {
+        Err(DbErr::Migration("a migration is never undone; restore a backup instead".into()))
+    }
+}

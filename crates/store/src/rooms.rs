@@ -1,0 +1,80 @@
+//! Rooms.
+
+use chatroom_domain::rooms::Room;
+use chatroom_protocol::{RoomId, Timestamp, UserId};
+use sea_orm::sea_query::{Expr, ExprTrait as _, Query};
+use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, Select};
+
+use crate::entities::{members, rooms};
+use crate::row::{json, parse, to_json};
+use crate::{Access, StoreError, Tx};
+
+const TABLE: &str = "rooms";
+
+/// Writes a new room.
+pub async fn insert(tx: &Tx, room: &Room) -> Result<(), StoreError> {
+    rooms::ActiveModel {
+        id: Set(room.id.to_string()),
+        instance_id: Set(room.instance.to_string()),
+        name: Set(room.name.clone()),
+        roles: Set(to_json(TABLE, &room.roles)?),
+        entry: Set(room.entry.to_string()),
+        next_position: Set(0),
+        created_at: Set(room.created_at.0),
+    }
+    .insert(tx.connection())
+    .await?;
+    Ok(())
+}
+
+/// Looks up a room that `user` is a member of.
+pub async fn find(db: &impl Access, id: RoomId, user: UserId) -> Result<Option<Room>, StoreError> {
+    seen_by(user).filter(rooms::Column::Id.eq(id.to_string())).one(db.connection()).await?.map(room).transpose()
+}
+
+/// Looks up a room for the platform itself, which asks on nobody's behalf.
+pub async fn of(db: &impl Access, id: RoomId) -> Result<Option<Room>, StoreError> {
+    rooms::Entity::find_by_id(id.to_string()).one(db.connection()).await?.map(room).transpose()
+}
+
+/// Lists the rooms `user` is a member of, the newest first.
+pub async fn list(db: &impl Access, user: UserId) -> Result<Vec<Room>, StoreError> {
+    let rows = seen_by(user)
+        .order_by_desc(rooms::Column::CreatedAt)
+        .order_by_desc(rooms::Column::Id)
+        .all(db.connection())
+        .await?;
+    rows.into_iter().map(room).collect()
+}
+
+/// Takes the next position of a room's history.
+pub async fn next_position(tx: &Tx, id: RoomId) -> Result<i64, StoreError> {
+    let rows = rooms::Entity::update_many()
+        .col_expr(rooms::Column::NextPosition, Expr::col(rooms::Column::NextPosition).add(1))
+        .filter(rooms::Column::Id.eq(id.to_string()))
+        .exec_with_returning(tx.connection())
+        .await?;
+    rows.first()
+        .map(|row| row.next_position)
+        .ok_or_else(|| StoreError::Row { table: TABLE, why: format!("{id} is gone") })
+}
+
+fn seen_by(user: UserId) -> Select<rooms::Entity> {
+    let theirs = Query::select()
+        .column(members::Column::InstanceId)
+        .from(members::Entity)
+        .and_where(members::Column::UserId.eq(user.to_string()))
+        .to_owned();
+    rooms::Entity::find().filter(rooms::Column::InstanceId.in_subquery(theirs))
+}
+
+fn room(row: rooms::Model) -> Result<Room, StoreError> {
+    Ok(Room {
+        id: parse(TABLE, &row.id)?,
+        instance: parse(TABLE, &row.instance_id)?,
+        name: row.name,
+        roles: json(TABLE, &row.roles)?,
+        entry: parse(TABLE, &row.entry)?,
+        created_at: Timestamp(row.created_at),
+    })
+}

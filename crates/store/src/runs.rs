@@ -1,0 +1,155 @@
+//! Runs: process incarnations of agents, as reported.
+
+use chatroom_domain::access::Caller;
+use chatroom_domain::agents::Run;
+use chatroom_domain::secrets::TokenHash;
+use chatroom_protocol::{MachineId, Role, RoomId, RunId, Timestamp};
+use sea_orm::sea_query::Expr;
+use sea_orm::{
+    ActiveModelTrait, ActiveValue::Set, ActiveValue::Unchanged, ColumnTrait, EntityTrait, QueryFilter, QueryOrder,
+    Select,
+};
+
+use crate::entities::runs;
+use crate::row::{count, number, parse, parse_option, word};
+use crate::{Access, StoreError, Tx};
+
+const TABLE: &str = "runs";
+
+/// Writes a new run; its token works until `token_until`, unless renewed.
+pub async fn insert(tx: &Tx, run: &Run, token: &TokenHash, token_until: Timestamp) -> Result<(), StoreError> {
+    runs::ActiveModel {
+        id: Set(run.id.to_string()),
+        room_id: Set(run.room.to_string()),
+        role: Set(run.role.to_string()),
+        machine_id: Set(run.machine.to_string()),
+        user_id: Set(run.user.to_string()),
+        command_id: Set(run.command.to_string()),
+        tool: Set(run.tool.to_string()),
+        model: Set(run.model.as_ref().map(ToString::to_string)),
+        working_dir: Set(run.working_dir.clone()),
+        mode: Set(run.mode.as_str().to_owned()),
+        form: Set(run.form.as_str().to_owned()),
+        activity: Set(run.activity.as_str().to_owned()),
+        pid: Set(run.pid.map(i64::from)),
+        start_time: Set(run.start_time.map(|start| number(TABLE, start)).transpose()?),
+        awaiting_handoff: Set(run.awaiting_handoff),
+        token_hash: Set(token.0.clone()),
+        token_until: Set(token_until.0),
+        created_at: Set(run.created_at.0),
+        exited_at: Set(run.exited_at.map(|at| at.0)),
+        exit_reason: Set(run.exit.clone()),
+    }
+    .insert(tx.connection())
+    .await?;
+    Ok(())
+}
+
+/// Writes what has been reported of a run.
+pub async fn update(tx: &Tx, run: &Run) -> Result<(), StoreError> {
+    runs::ActiveModel {
+        id: Unchanged(run.id.to_string()),
+        activity: Set(run.activity.as_str().to_owned()),
+        pid: Set(run.pid.map(i64::from)),
+        start_time: Set(run.start_time.map(|start| number(TABLE, start)).transpose()?),
+        awaiting_handoff: Set(run.awaiting_handoff),
+        exited_at: Set(run.exited_at.map(|at| at.0)),
+        exit_reason: Set(run.exit.clone()),
+        ..Default::default()
+    }
+    .update(tx.connection())
+    .await?;
+    Ok(())
+}
+
+/// Looks up a run for the platform itself; who may see it is for the caller to check.
+pub async fn of(db: &impl Access, id: RunId) -> Result<Option<Run>, StoreError> {
+    runs::Entity::find_by_id(id.to_string()).one(db.connection()).await?.map(run).transpose()
+}
+
+/// Looks up a run of a machine, for what the machine says of it.
+pub async fn on_machine(db: &impl Access, machine: MachineId, id: RunId) -> Result<Option<Run>, StoreError> {
+    live_or_not(machine).filter(runs::Column::Id.eq(id.to_string())).one(db.connection()).await?.map(run).transpose()
+}
+
+/// Lists the runs of a machine that are not over.
+pub async fn live_on(db: &impl Access, machine: MachineId) -> Result<Vec<Run>, StoreError> {
+    let rows = live_or_not(machine)
+        .filter(runs::Column::ExitedAt.is_null())
+        .order_by_asc(runs::Column::CreatedAt)
+        .all(db.connection())
+        .await?;
+    rows.into_iter().map(run).collect()
+}
+
+/// Lists the runs of a role that are not over, the newest first.
+pub async fn live_in(db: &impl Access, room: RoomId, role: &Role) -> Result<Vec<Run>, StoreError> {
+    let rows = runs::Entity::find()
+        .filter(runs::Column::RoomId.eq(room.to_string()))
+        .filter(runs::Column::Role.eq(role.to_string()))
+        .filter(runs::Column::ExitedAt.is_null())
+        .order_by_desc(runs::Column::CreatedAt)
+        .order_by_desc(runs::Column::Id)
+        .all(db.connection())
+        .await?;
+    rows.into_iter().map(run).collect()
+}
+
+/// Looks up the live run a token belongs to; its lease must not be over.
+pub async fn by_token(db: &impl Access, token: &TokenHash, now: Timestamp) -> Result<Option<Caller>, StoreError> {
+    let row = runs::Entity::find()
+        .filter(runs::Column::TokenHash.eq(&token.0))
+        .filter(runs::Column::TokenUntil.gt(now.0))
+        .filter(runs::Column::ExitedAt.is_null())
+        .one(db.connection())
+        .await?;
+    row.map(|row| {
+        Ok(Caller::Run {
+            run: parse(TABLE, &row.id)?,
+            room: parse(TABLE, &row.room_id)?,
+            role: parse(TABLE, &row.role)?,
+            user: parse(TABLE, &row.user_id)?,
+        })
+    })
+    .transpose()
+}
+
+/// Renews the tokens of the live runs of many machines at once.
+pub async fn renew_tokens(tx: &Tx, machines: &[MachineId], until: Timestamp) -> Result<(), StoreError> {
+    for some in machines.chunks(500) {
+        runs::Entity::update_many()
+            .col_expr(runs::Column::TokenUntil, Expr::value(until.0))
+            .filter(runs::Column::MachineId.is_in(some.iter().map(MachineId::to_string)))
+            .filter(runs::Column::ExitedAt.is_null())
+            .exec(tx.connection())
+            .await?;
+    }
+    Ok(())
+}
+
+fn live_or_not(machine: MachineId) -> Select<runs::Entity> {
+    runs::Entity::find().filter(runs::Column::MachineId.eq(machine.to_string()))
+}
+
+fn run(row: runs::Model) -> Result<Run, StoreError> {
+    Ok(Run {
+        id: parse(TABLE, &row.id)?,
+        room: parse(TABLE, &row.room_id)?,
+        role: parse(TABLE, &row.role)?,
+        machine: parse(TABLE, &row.machine_id)?,
+        user: parse(TABLE, &row.user_id)?,
+        command: parse(TABLE, &row.command_id)?,
+        tool: parse(TABLE, &row.tool)?,
+        model: parse_option(TABLE, row.model.as_deref())?,
+        working_dir: row.working_dir,
+        mode: word(TABLE, &row.mode)?,
+        form: word(TABLE, &row.form)?,
+        activity: word(TABLE, &row.activity)?,
+        pid: row.pid.map(|pid| count(TABLE, pid)).transpose()?,
+        start_time: row.start_time.map(|start| count(TABLE, start)).transpose()?,
+        awaiting_handoff: row.awaiting_handoff,
+        created_at: Timestamp(row.created_at),
+        exited_at: row.exited_at.map(Timestamp),
+        exit: row.exit_reason,
+    })
+}

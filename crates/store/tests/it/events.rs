@@ -1,0 +1,81 @@
+//! The feed, on both databases.
+
+use chatroom_domain::accounts::{Email, Instance, User};
+use chatroom_protocol::{InstanceId, Timestamp, UserId};
+use chatroom_store::events::{NewEvent, Page, append, prune, read};
+use chatroom_store::{Store, instances, users};
+
+use crate::on_both;
+
+const NOW: Timestamp = Timestamp(1_700_000_000_000);
+
+async fn person(store: &Store, n: u128) -> (UserId, InstanceId) {
+    let user = User {
+        id: UserId::from_parts(NOW, n),
+        email: Email::parse(&format!("u{n}@example.org")).unwrap(),
+        name: format!("u{n}"),
+    };
+    let instance = Instance { id: InstanceId::from_parts(NOW, n), name: "own".into(), owner: user.id };
+    let tx = store.begin().await.unwrap();
+    users::insert(&tx, &user, None, NOW).await.unwrap();
+    instances::insert(&tx, &instance, NOW).await.unwrap();
+    tx.commit().await.unwrap();
+    (user.id, instance.id)
+}
+
+fn positions(page: &Page) -> (Vec<i64>, i64) {
+    match page {
+        Page::Events(events, next) => (events.iter().map(|event| event.position).collect(), *next),
+        Page::Truncated(floor) => panic!("truncated at {floor}"),
+    }
+}
+
+#[tokio::test]
+async fn a_feed_has_no_gaps_and_shows_nobody_what_is_private_to_another() {
+    on_both(|store| async move {
+        let (alice, own) = person(&store, 1).await;
+        let (bob, other) = person(&store, 2).await;
+        let tx = store.begin().await.unwrap();
+        for private_to in [None, Some(alice), Some(bob), None] {
+            let event = NewEvent { kind: "test.happened", private_to, ..NewEvent::default() };
+            append(&tx, own, NOW, event).await.unwrap();
+        }
+        tx.commit().await.unwrap();
+
+        let abandoned = store.begin().await.unwrap();
+        append(&abandoned, own, NOW, NewEvent { kind: "test.undone", ..NewEvent::default() }).await.unwrap();
+        drop(abandoned);
+        let tx = store.begin().await.unwrap();
+        let event = NewEvent { kind: "test.happened", ..NewEvent::default() };
+        assert_eq!(append(&tx, own, NOW, event).await.unwrap(), 5, "an undone change leaves no gap");
+        tx.commit().await.unwrap();
+
+        let reader = store.reader();
+        assert_eq!(positions(&read(&reader, own, alice, 0, 10).await.unwrap()), (vec![1, 2, 4, 5], 5));
+        assert_eq!(positions(&read(&reader, own, bob, 0, 10).await.unwrap()), (vec![1, 3, 4, 5], 5));
+        assert_eq!(positions(&read(&reader, own, alice, 0, 2).await.unwrap()), (vec![1, 2], 2));
+        assert_eq!(positions(&read(&reader, own, alice, 2, 2).await.unwrap()), (vec![4, 5], 5));
+        assert_eq!(positions(&read(&reader, own, alice, 5, 2).await.unwrap()), (vec![], 5));
+        assert_eq!(positions(&read(&reader, other, bob, 0, 2).await.unwrap()), (vec![], 0));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_pruned_feed_says_where_it_begins_now() {
+    on_both(|store| async move {
+        let (alice, own) = person(&store, 1).await;
+        let tx = store.begin().await.unwrap();
+        for at in 0..4 {
+            let event = NewEvent { kind: "test.happened", ..NewEvent::default() };
+            append(&tx, own, NOW.plus_millis(at * 1000), event).await.unwrap();
+        }
+        assert_eq!(prune(&tx, NOW.plus_millis(2000)).await.unwrap(), 2);
+        assert_eq!(prune(&tx, NOW.plus_millis(2000)).await.unwrap(), 0);
+        tx.commit().await.unwrap();
+        let reader = store.reader();
+        assert_eq!(read(&reader, own, alice, 1, 10).await.unwrap(), Page::Truncated(2));
+        assert_eq!(positions(&read(&reader, own, alice, 2, 10).await.unwrap()), (vec![3, 4], 4));
+    })
+    .await;
+}
