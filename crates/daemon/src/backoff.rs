@@ -1,0 +1,28 @@
+//! How long to wait before the next try.
+
+use std::time::Duration;
+
+const FIRST: u64 = 500;
+const MOST: u64 = 30_000;
+
+/// Doubles from half a second to thirty, each wait anywhere below that, so that many machines do not come back at once.
+#[derive(Debug, Default)]
+pub(crate) struct Backoff {
+    tries: u32,
+}
+
+impl Backoff {
+    /// Returns the next wait.
+    pub(crate) fn next(&mut self) -> Duration {
+        let ceiling = MOST.min(FIRST << self.tries.min(10));
+        self.tries += 1;
+        // Without randomness the whole wait is as good.
+        let random = getrandom::u64().unwrap_or(ceiling);
+        Duration::from_millis((random % (ceiling + 1)).max(50))
+    }
+
+    /// Begins anew, after a success.
+    pub(crate) fn reset(&mut self) {
+        self.tries = 0;
+    }
+}

@@ -1,0 +1,245 @@
+//! The truth about commands and runs of this machine: a durable log, and what it amounts to.
+//!
+//! What is not in the journal did not happen, so it is written first: a command
+//! before it is executed, a supervisor before it may start its tool. A fact and
+//! what follows from it here are written together, so none is told twice.
+//!
+//! One thread writes. What is given to it while it waits for the disk goes into
+//! the next write together.
+
+mod entry;
+mod state;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+
+use chatroom_protocol::api::reports::Report;
+use chatroom_streams::{Log, LogError, Position};
+use tokio::sync::{mpsc, oneshot, watch};
+use ulid::Ulid;
+
+pub use entry::Entry;
+pub use state::{CommandRecord, PromptRecord, PromptStage, RunRecord, State};
+
+use crate::home::{Home, HomeError};
+
+/// Beyond this the file is begun anew.
+const FULL: u64 = 8 * 1024 * 1024;
+/// How many waiting records go into one write.
+const TOGETHER: usize = 512;
+
+/// Why the journal cannot be used.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum JournalError {
+    /// The folder cannot be used.
+    #[error("{0}")]
+    Home(String),
+    /// The log cannot be opened or written.
+    #[error("the journal of this machine cannot be used: {0}")]
+    Log(Arc<LogError>),
+    /// A record is of a newer version, or none of ours.
+    #[error(
+        "the journal {} holds a record this version cannot read ({why}); use the newer version, \
+         or move the file away and start again: agents that still run are ended then",
+        .path.display()
+    )]
+    Record {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The daemon is ending.
+    #[error("the journal is closed")]
+    Closed,
+}
+
+impl From<HomeError> for JournalError {
+    fn from(error: HomeError) -> Self {
+        Self::Home(error.to_string())
+    }
+}
+
+impl From<LogError> for JournalError {
+    fn from(error: LogError) -> Self {
+        Self::Log(Arc::new(error))
+    }
+}
+
+/// The journal; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Journal {
+    writes: mpsc::UnboundedSender<Write>,
+    state: Arc<Mutex<State>>,
+    last_seq: watch::Receiver<u64>,
+}
+
+/// The thread that writes. It ends when the last [`Journal`] is gone.
+#[derive(Debug)]
+pub struct Writer(JoinHandle<()>);
+
+impl Writer {
+    /// Waits until everything given to the journal is written. The last [`Journal`] must be gone or about to go.
+    pub fn join(self) {
+        // A writer that panicked has nothing left to write.
+        let _ = self.0.join();
+    }
+}
+
+#[derive(Debug)]
+struct Write {
+    entries: Vec<Entry>,
+    done: oneshot::Sender<Result<(), JournalError>>,
+}
+
+impl Journal {
+    /// Opens the journal of a home, or begins one. To be called under the daemon's lock.
+    pub fn open(home: &Home) -> Result<(Self, Writer), JournalError> {
+        let folder = home.folder("journal")?;
+        let path = folder.join("journal.log");
+        let mut log = Log::open(&path)?;
+        let mut state = State::default();
+        for record in log.read_from(Position(0))? {
+            let entry = serde_json::from_slice(&record.payload)
+                .map_err(|error| JournalError::Record { path: path.clone(), why: error.to_string() })?;
+            state.apply(&entry);
+        }
+        if state.journal_id.is_empty() {
+            state.journal_id = new_id().to_string();
+            log.append(&begun(&state)?)?;
+        }
+        let (writes, queue) = mpsc::unbounded_channel();
+        let (told, last_seq) = watch::channel(state.last_seq);
+        let state = Arc::new(Mutex::new(state));
+        let writing = Writing { log, path, state: Arc::clone(&state), told, begun_at: 0 };
+        let thread = std::thread::Builder::new()
+            .name("journal".to_owned())
+            .spawn(move || writing.run(queue))
+            .map_err(|error| JournalError::Home(error.to_string()))?;
+        Ok((Self { writes, state, last_seq }, Writer(thread)))
+    }
+
+    /// Writes records together; they are on disk when this returns.
+    pub async fn append(&self, entries: Vec<Entry>) -> Result<(), JournalError> {
+        let (done, answer) = oneshot::channel();
+        self.writes.send(Write { entries, done }).map_err(|_| JournalError::Closed)?;
+        answer.await.map_err(|_| JournalError::Closed)?
+    }
+
+    /// Looks at what the journal amounts to. Nothing slow belongs into `look`.
+    pub fn read<T>(&self, look: impl FnOnce(&State) -> T) -> T {
+        look(&lock(&self.state))
+    }
+
+    /// Returns the next reports the server does not have, at most `most`.
+    pub fn unreported(&self, most: usize) -> Vec<Report> {
+        self.read(|state| state.unreported.iter().take(most).cloned().collect())
+    }
+
+    /// Returns the number of the last report, as it grows.
+    pub fn reports(&self) -> watch::Receiver<u64> {
+        self.last_seq.clone()
+    }
+}
+
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    // A panic of a reader changes nothing, and the writer changes it only after the disk has it.
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A new id: the time, and chance.
+fn new_id() -> Ulid {
+    let random = u128::from(getrandom::u64().unwrap_or_default());
+    Ulid::from_parts(crate::now().0.unsigned_abs(), random)
+}
+
+fn begun(state: &State) -> Result<Vec<u8>, JournalError> {
+    encode(&Entry::Begun { state: Box::new(state.clone()) })
+}
+
+fn encode(entry: &Entry) -> Result<Vec<u8>, JournalError> {
+    serde_json::to_vec(entry).map_err(|error| JournalError::Home(error.to_string()))
+}
+
+struct Writing {
+    log: Log,
+    path: PathBuf,
+    state: Arc<Mutex<State>>,
+    told: watch::Sender<u64>,
+    /// How large the file was when it was begun.
+    begun_at: u64,
+}
+
+impl Writing {
+    fn run(mut self, mut queue: mpsc::UnboundedReceiver<Write>) {
+        while let Some(first) = queue.blocking_recv() {
+            let mut writes = vec![first];
+            while writes.len() < TOGETHER
+                && let Ok(more) = queue.try_recv()
+            {
+                writes.push(more);
+            }
+            let written = self.write(&mut writes);
+            if let Err(error) = &written {
+                tracing::error!(%error, "the journal could not be written");
+            }
+            for write in writes {
+                // Nobody waits any more when its task was dropped.
+                let _ = write.done.send(written.clone());
+            }
+            if let Err(error) = self.begin_anew_if_full() {
+                tracing::error!(%error, "the journal could not be begun anew; it grows on");
+                self.begun_at = self.log.bytes();
+            }
+        }
+    }
+
+    fn write(&mut self, writes: &mut [Write]) -> Result<(), JournalError> {
+        let mut seq = lock(&self.state).last_seq;
+        let at = crate::now();
+        let mut records = Vec::new();
+        for entry in writes.iter_mut().flat_map(|write| &mut write.entries) {
+            if let Entry::Fact { fact } = entry {
+                seq += 1;
+                let report = Report { seq, at, fact: fact.clone() };
+                *entry = Entry::Report { report };
+            }
+            records.push(encode(entry)?);
+        }
+        self.log.append_all(&records)?;
+        let mut state = lock(&self.state);
+        for entry in writes.iter().flat_map(|write| &write.entries) {
+            state.apply(entry);
+        }
+        drop(state);
+        self.told.send_if_modified(|told| std::mem::replace(told, seq) != seq);
+        Ok(())
+    }
+
+    /// Begins a new file with what counts of the old, and puts it in its place.
+    fn begin_anew_if_full(&mut self) -> Result<(), JournalError> {
+        if self.log.bytes() < FULL.max(2 * self.begun_at) {
+            return Ok(());
+        }
+        let record = begun(&lock(&self.state))?;
+        let beside = self.path.with_extension("new");
+        remove(&beside)?;
+        let mut log = Log::open(&beside)?;
+        log.append(&record)?;
+        log.rename(&self.path)?;
+        self.begun_at = log.bytes();
+        self.log = log;
+        Ok(())
+    }
+}
+
+/// Removes what an earlier try may have left.
+fn remove(path: &Path) -> Result<(), JournalError> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(JournalError::Home(format!("{}: {error}", path.display())))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,116 @@
+//! The daemon's HTTP API, for the server through the tunnel and for this machine's own verbs on a local port.
+//!
+//! Every route but liveness demands the platform's credential: one layer over
+//! the whole router, so a route added later has it too. On the local port a
+//! browser could knock: there the name it used for us and the page it comes from
+//! are checked as well.
+
+mod agents;
+mod body;
+mod guard;
+mod platform;
+mod problem;
+
+use std::sync::{Arc, RwLock};
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::routing::{get, post};
+use chatroom_protocol::api::machines::ToolFacts;
+use jiff::Timestamp;
+use url::Url;
+
+use crate::commands::Commands;
+use crate::credentials::Credentials;
+use crate::home::Home;
+use crate::journal::Journal;
+use crate::link::LinkStatus;
+use crate::runs::Runs;
+
+/// A prompt of 100,000 characters fits, however they are escaped.
+const MAX_BODY: usize = 4 * 1024 * 1024;
+
+/// What the routes work with; cheap to clone.
+#[derive(Clone)]
+pub struct Api {
+    /// The home.
+    pub home: Home,
+    /// The journal.
+    pub journal: Journal,
+    /// The runs.
+    pub runs: Runs,
+    /// The commands.
+    pub commands: Commands,
+    /// How the connection to the server is.
+    pub link: tokio::sync::watch::Receiver<LinkStatus>,
+    /// The tools found last.
+    pub tools: tokio::sync::watch::Receiver<Vec<ToolFacts>>,
+    /// The credential in force.
+    pub platform: Platform,
+    /// How often a daemon of this home started.
+    pub epoch: u64,
+    /// When this one started.
+    pub started_at: Timestamp,
+}
+
+/// What the server must show, and whose it is. It changes when the credential is renewed.
+#[derive(Clone, Default)]
+pub struct Platform(Arc<RwLock<Option<Credentials>>>);
+
+impl Platform {
+    /// Puts a credential in force.
+    pub fn set(&self, credentials: Option<Credentials>) {
+        if let Ok(mut current) = self.0.write() {
+            *current = credentials;
+        }
+    }
+
+    fn token(&self) -> Option<String> {
+        let current = self.0.read().ok()?;
+        current.as_ref().map(|credentials| credentials.platform_token.clone())
+    }
+
+    fn server(&self) -> Option<Url> {
+        let current = self.0.read().ok()?;
+        current.as_ref().map(|credentials| credentials.server_url.clone())
+    }
+}
+
+/// Every route: its path and the methods it takes.
+pub const ROUTES: [(&str, &str); 9] = [
+    ("GET", "/platform/live"),
+    ("POST", "/platform/ping"),
+    ("GET", "/platform/status"),
+    ("POST", "/commands"),
+    ("GET", "/agents"),
+    ("POST", "/agents/{run}/prompts"),
+    ("POST", "/agents/{run}/interrupt"),
+    ("POST", "/agents/{run}/permissions/{permission}"),
+    ("GET", "/agents/{run}/log"),
+];
+
+/// Returns the API as the tunnel serves it.
+pub fn router(api: Api) -> Router {
+    let platform = api.platform.clone();
+    Router::new()
+        .route(guard::LIVE, get(platform::live))
+        .route("/platform/ping", post(platform::ping))
+        .route("/platform/status", get(platform::status))
+        .route("/commands", post(platform::command))
+        .route("/agents", get(agents::list))
+        .route("/agents/{run}/prompts", post(agents::prompt))
+        .route("/agents/{run}/interrupt", post(agents::interrupt))
+        .route("/agents/{run}/permissions/{permission}", post(agents::decide))
+        .route("/agents/{run}/log", get(agents::log))
+        .fallback(problem::no_such_route)
+        .method_not_allowed_fallback(problem::no_such_method)
+        .with_state(api)
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .layer(from_fn_with_state(platform, guard::demand_platform))
+}
+
+/// Returns the API as the local port serves it.
+pub fn local_router(api: Api) -> Router {
+    router(api).layer(from_fn(guard::demand_local))
+}

@@ -1,0 +1,148 @@
+//! Tells the server what happened, in order, each fact once.
+//!
+//! The journal keeps every report until the server has said that it is applied.
+//! One sent twice, because the answer got lost, is dropped there by its number.
+
+use std::time::Duration;
+
+use chatroom_protocol::api::reports::{Applied, Reports};
+use chatroom_protocol::{ErrorCode, MachineId, Problem};
+use reqwest::StatusCode;
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
+
+use crate::backoff::Backoff;
+use crate::credentials::Credentials;
+use crate::home::Home;
+use crate::identity::Identity;
+use crate::journal::{Entry, Journal};
+use crate::link::LinkStatus;
+
+/// How many reports go together.
+const BATCH: usize = 256;
+/// How long the server may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Why reports could not be delivered.
+#[derive(Debug, thiserror::Error)]
+enum ReportError {
+    #[error("this machine is not registered")]
+    NotRegistered,
+    #[error("the server cannot be reached: {0}")]
+    Unreachable(#[from] reqwest::Error),
+    #[error("the server answered {status}: {detail}")]
+    Refused { status: StatusCode, detail: String },
+    #[error("a newer daemon of this machine took over")]
+    Superseded,
+    #[error(transparent)]
+    Journal(#[from] crate::journal::JournalError),
+}
+
+/// Delivers reports.
+#[derive(Debug, Clone)]
+pub struct Reporter {
+    home: Home,
+    journal: Journal,
+    epoch: u64,
+    client: reqwest::Client,
+}
+
+impl Reporter {
+    /// Returns one.
+    pub fn new(home: Home, journal: Journal, epoch: u64) -> Result<Self, reqwest::Error> {
+        let client = reqwest::Client::builder()
+            .timeout(PATIENCE)
+            .user_agent(concat!("chatroom/", env!("CARGO_PKG_VERSION")))
+            .build()?;
+        Ok(Self { home, journal, epoch, client })
+    }
+
+    /// Delivers whenever there is something and the server is there. Returns only when a newer daemon took over.
+    pub async fn run(self, mut link: watch::Receiver<LinkStatus>) {
+        let mut reports = self.journal.reports();
+        let mut backoff = Backoff::default();
+        let mut told = None;
+        loop {
+            // While the tunnel is down the server is away for reports too.
+            if link.wait_for(|link| link.connected).await.is_err() {
+                return;
+            }
+            reports.mark_unchanged();
+            match self.deliver().await {
+                Ok(()) => {
+                    backoff.reset();
+                    told = None;
+                    if reports.changed().await.is_err() {
+                        return;
+                    }
+                }
+                Err(ReportError::Superseded) => return,
+                Err(error) => {
+                    let words = error.to_string();
+                    if told.as_ref() != Some(&words) {
+                        tracing::warn!(%error, "reports are kept until the server takes them");
+                        told = Some(words);
+                    }
+                    sleep(backoff.next()).await;
+                }
+            }
+        }
+    }
+
+    /// Delivers what there is, within `limit`. To be called when nothing more will happen.
+    pub async fn deliver_last(&self, limit: Duration) {
+        match timeout(limit, self.deliver()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::info!(%error, "the last reports are delivered at the next start"),
+            Err(_) => tracing::info!("the last reports are delivered at the next start"),
+        }
+    }
+
+    async fn deliver(&self) -> Result<(), ReportError> {
+        loop {
+            let reports = self.journal.unreported(BATCH);
+            if reports.is_empty() {
+                return Ok(());
+            }
+            let credentials = Credentials::load(&self.home).ok().flatten();
+            let identity = Identity::load(&self.home).ok().flatten();
+            let (Some(credentials), Some(identity)) = (credentials, identity) else {
+                return Err(ReportError::NotRegistered);
+            };
+            let body =
+                Reports { epoch: self.epoch, journal_id: self.journal.read(|state| state.journal_id.clone()), reports };
+            let through = self.post(&credentials, identity.machine_id, &body).await?;
+            self.journal.append(vec![Entry::Applied { through }]).await?;
+        }
+    }
+
+    async fn post(&self, credentials: &Credentials, machine: MachineId, body: &Reports) -> Result<u64, ReportError> {
+        let server = credentials.server_url.as_str().trim_end_matches('/');
+        let response = self
+            .client
+            .post(format!("{server}/api/machines/{machine}/reports"))
+            .bearer_auth(&credentials.machine_token)
+            .json(body)
+            .send()
+            .await?;
+        let status = response.status();
+        if status.is_success() {
+            let last = body.reports.last().map_or(0, |report| report.seq);
+            let first = body.reports.first().map_or(0, |report| report.seq);
+            let applied = response.json::<Applied>().await?.applied_through.min(last);
+            // Without progress this would go round for ever.
+            return if applied >= first {
+                Ok(applied)
+            } else {
+                Err(ReportError::Refused { status, detail: "it applied none of the reports".to_owned() })
+            };
+        }
+        let text = response.text().await.unwrap_or_default();
+        let problem = serde_json::from_str::<Problem>(&text).ok();
+        if problem.as_ref().is_some_and(|problem| problem.code == ErrorCode::StaleEpoch) {
+            return Err(ReportError::Superseded);
+        }
+        let detail = problem.map_or_else(|| "no reason given".to_owned(), |problem| problem.detail);
+        Err(ReportError::Refused { status, detail })
+    }
+}

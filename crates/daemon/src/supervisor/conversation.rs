@@ -1,0 +1,268 @@
+//! The rules that hold for every tool: one prompt at a time, a question has one
+//! answer, a turn takes its open questions along.
+//!
+//! Pure like the harnesses: events and lines come out in the order in which they
+//! are to be written and sent.
+
+use std::collections::HashSet;
+
+use chatroom_protocol::api::agents::RunActivity;
+use chatroom_protocol::api::auth::Decision;
+use chatroom_protocol::api::reports::{PermissionOutcome, TurnOutcome};
+use chatroom_protocol::{PermissionId, PromptId};
+use serde_json::Value;
+
+use super::event::RunEvent;
+use super::wire::{Done, Refused};
+use crate::harness::{Harness, Out, Signal, feed};
+
+/// Something the supervisor is to do.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Effect {
+    /// Write this down.
+    Write(RunEvent),
+    /// Make a question ready for people, and write it down.
+    Ask {
+        /// Its id.
+        id: PermissionId,
+        /// One line.
+        title: String,
+        /// What would be done, as the tool said it.
+        input: String,
+    },
+    /// Give this line to the tool.
+    Send(Value),
+    /// End the run: it cannot go on.
+    Fail(String),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Starting,
+    Idle,
+    /// In a turn: of a prompt of ours, or one the tool began by itself.
+    Working {
+        prompt: Option<PromptId>,
+        begun: bool,
+    },
+}
+
+/// One run's talk with its tool.
+pub struct Conversation {
+    harness: Box<dyn Harness>,
+    phase: Phase,
+    told: RunActivity,
+    seen: HashSet<PromptId>,
+    open: Vec<(PermissionId, String)>,
+    mint: fn() -> PermissionId,
+}
+
+impl Conversation {
+    /// Begins with a tool that was just started; `mint` makes new ids.
+    pub fn new(harness: Box<dyn Harness>, mint: fn() -> PermissionId) -> Self {
+        Self {
+            harness,
+            phase: Phase::Starting,
+            told: RunActivity::Exited,
+            seen: HashSet::new(),
+            open: Vec::new(),
+            mint,
+        }
+    }
+
+    /// Returns whether the tool has said it takes prompts.
+    pub fn is_ready(&self) -> bool {
+        self.phase != Phase::Starting
+    }
+
+    /// Returns whether a turn is under way.
+    pub fn is_working(&self) -> bool {
+        matches!(self.phase, Phase::Working { .. })
+    }
+
+    /// The tool's process exists.
+    pub fn begin(&mut self) -> Vec<Effect> {
+        let mut out = Out::default();
+        self.harness.begin(&mut out);
+        self.effects(out)
+    }
+
+    /// The tool printed a line. The second value tells whether it is only a part of what comes whole later.
+    pub fn line(&mut self, line: &[u8]) -> (Vec<Effect>, bool) {
+        let out = feed(self.harness.as_mut(), line);
+        let partial = out.partial;
+        (self.effects(out), partial)
+    }
+
+    /// Gives a prompt to the tool, unless it had it before.
+    pub fn prompt(&mut self, id: PromptId, text: &str) -> Result<Vec<Effect>, Refused> {
+        if self.seen.contains(&id) {
+            return Ok(Vec::new());
+        }
+        if self.phase != Phase::Idle {
+            return Err(Refused::Busy);
+        }
+        self.seen.insert(id);
+        self.phase = Phase::Working {
+            prompt: Some(id),
+            begun: false,
+        };
+        let mut out = Out::default();
+        self.harness.prompt(text, &mut out);
+        let mut effects = vec![Effect::Write(RunEvent::PromptSent { prompt_id: id })];
+        effects.extend(self.effects(out));
+        Ok(effects)
+    }
+
+    /// Asks the tool to end its turn; nothing if there is none.
+    pub fn interrupt(&mut self) -> Vec<Effect> {
+        let mut out = Out::default();
+        if self.is_working() {
+            self.harness.interrupt(&mut out);
+        }
+        self.effects(out)
+    }
+
+    /// Answers an open question.
+    pub fn decide(&mut self, id: PermissionId, decision: Decision) -> Result<Vec<Effect>, Refused> {
+        let at = self
+            .open
+            .iter()
+            .position(|(open, _)| *open == id)
+            .ok_or(Refused::PermissionClosed)?;
+        let (_, key) = self.open.remove(at);
+        let outcome = match decision {
+            Decision::Allow => PermissionOutcome::Allowed,
+            Decision::Deny => PermissionOutcome::Denied,
+        };
+        let mut out = Out::default();
+        self.harness.decide(&key, decision, &mut out);
+        let mut effects = vec![Effect::Write(RunEvent::PermissionClosed {
+            permission_id: id,
+            outcome,
+        })];
+        effects.extend(self.effects(out));
+        Ok(effects)
+    }
+
+    /// The tool is gone: closes what it left open.
+    pub fn finish(&mut self, outcome: TurnOutcome, detail: &str) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        self.turn_ended(outcome, Some(detail.to_owned()), &mut effects);
+        self.withdraw(&mut effects);
+        effects
+    }
+
+    fn effects(&mut self, out: Out) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        for signal in out.signals {
+            self.signal(signal, &mut effects);
+        }
+        let activity = match self.phase {
+            Phase::Starting => RunActivity::Starting,
+            _ if !self.open.is_empty() => RunActivity::WaitingPermission,
+            Phase::Idle => RunActivity::Idle,
+            Phase::Working { .. } => RunActivity::Working,
+        };
+        if std::mem::replace(&mut self.told, activity) != activity {
+            effects.push(Effect::Write(RunEvent::Activity { activity }));
+        }
+        effects.extend(out.send.into_iter().map(Effect::Send));
+        effects
+    }
+
+    fn signal(&mut self, signal: Signal, effects: &mut Vec<Effect>) {
+        match signal {
+            Signal::Ready if self.phase == Phase::Starting => self.phase = Phase::Idle,
+            Signal::Ready => {}
+            Signal::Output => self.output(effects),
+            Signal::TurnEnded { outcome, detail } => self.turn_ended(outcome, detail, effects),
+            Signal::Asked { key, title, input } => {
+                self.output(effects);
+                let id = (self.mint)();
+                self.open.push((id, key));
+                effects.push(Effect::Ask { id, title, input });
+            }
+            Signal::AskGone { key } => {
+                if let Some(at) = self.open.iter().position(|(_, open)| *open == key) {
+                    let (permission_id, _) = self.open.remove(at);
+                    let outcome = PermissionOutcome::Withdrawn;
+                    effects.push(Effect::Write(RunEvent::PermissionClosed {
+                        permission_id,
+                        outcome,
+                    }));
+                }
+            }
+            Signal::Story(event) => effects.push(Effect::Write(event)),
+            Signal::Failed { reason } => effects.push(Effect::Fail(reason)),
+        }
+    }
+
+    fn output(&mut self, effects: &mut Vec<Effect>) {
+        match &mut self.phase {
+            Phase::Working {
+                prompt: Some(prompt_id),
+                begun,
+            } => {
+                if !std::mem::replace(begun, true) {
+                    effects.push(Effect::Write(RunEvent::PromptStarted {
+                        prompt_id: *prompt_id,
+                    }));
+                }
+            }
+            Phase::Idle => {
+                self.phase = Phase::Working {
+                    prompt: None,
+                    begun: true,
+                }
+            }
+            Phase::Starting | Phase::Working { .. } => {}
+        }
+    }
+
+    fn turn_ended(
+        &mut self,
+        outcome: TurnOutcome,
+        detail: Option<String>,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Phase::Working { prompt, .. } = self.phase else {
+            return;
+        };
+        self.phase = Phase::Idle;
+        self.withdraw(effects);
+        match (prompt, outcome, detail) {
+            (Some(prompt_id), outcome, detail) => {
+                effects.push(Effect::Write(RunEvent::TurnEnded {
+                    prompt_id,
+                    outcome,
+                    detail,
+                }));
+            }
+            // Nobody waits for a turn the tool began by itself, but its failure is worth a line.
+            (None, TurnOutcome::Error, Some(text)) => {
+                effects.push(Effect::Write(RunEvent::Notice { text }));
+            }
+            (None, ..) => {}
+        }
+    }
+
+    fn withdraw(&mut self, effects: &mut Vec<Effect>) {
+        for (permission_id, _) in self.open.drain(..) {
+            let outcome = PermissionOutcome::Withdrawn;
+            effects.push(Effect::Write(RunEvent::PermissionClosed {
+                permission_id,
+                outcome,
+            }));
+        }
+    }
+}
+
+/// Returns what a prompt came to: no effects means it was there before.
+pub fn done(effects: &[Effect]) -> Done {
+    if effects.is_empty() {
+        Done::Nothing
+    } else {
+        Done::Done
+    }
+}

@@ -1,0 +1,11 @@
+//! The daemon of one machine against a small server: identity, policy, commands, reports, local API.
+
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+mod api;
+mod commands;
+mod environment;
+mod files;
+mod life;
+mod steering;
+mod world;

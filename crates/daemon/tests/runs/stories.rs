@@ -1,0 +1,423 @@
+//! What a user sees, told once and run with every tool.
+
+use std::time::{Duration, Instant};
+
+use chatroom_daemon::process::tree::{self, Root};
+use chatroom_daemon::supervisor::client::Error;
+use chatroom_daemon::supervisor::event::RunEvent;
+use chatroom_daemon::supervisor::wire::{Done, Refused};
+use chatroom_protocol::Tool;
+use chatroom_protocol::api::agents::{PermissionMode, RunActivity};
+use chatroom_protocol::api::auth::Decision;
+use chatroom_protocol::api::reports::{PermissionOutcome, TurnOutcome};
+use chatroom_testkit::model::{Reply, Rule};
+use serde_json::json;
+
+use crate::world::{Run, World, command_of, eventually, prompt_id};
+
+const LONG: &str = "python3 -c \"import time; time.sleep(300)\"";
+
+macro_rules! stories {
+    ($($tool:ident: $module:ident { $($story:ident),* $(,)? })*) => {$(
+        mod $module {
+            $(
+                #[tokio::test]
+                async fn $story() {
+                    super::$story(chatroom_protocol::Tool::$tool).await;
+                }
+            )*
+        }
+    )*};
+}
+
+stories! {
+    Claude: claude { works_and_takes_more, asks_and_obeys, edits_are_asked_too, an_interrupt_keeps_the_run, a_stop_leaves_nothing, platform_verbs_need_nobody }
+    Opencode: opencode { works_and_takes_more, asks_and_obeys, edits_are_asked_too, an_interrupt_keeps_the_run, a_stop_leaves_nothing, platform_verbs_need_nobody }
+    Cursor: cursor { works_and_takes_more, asks_and_obeys, an_interrupt_keeps_the_run, a_stop_leaves_nothing, platform_verbs_need_nobody }
+    Pi: pi { works_and_takes_more, an_interrupt_keeps_the_run, a_stop_leaves_nothing }
+}
+
+/// A prompt makes the tool write a file; then it is idle and takes the next one.
+async fn works_and_takes_more(tool: Tool) {
+    let world = World::new().await;
+    let mut run = world.start(tool, PermissionMode::Auto).await;
+    let first = run
+        .say("[[run: echo hello > out.txt; echo $CHATROOM_RUN_TOKEN; pwd]]")
+        .await;
+    let busy = run
+        .supervised
+        .prompt(prompt_id(), "[[say: too early]]")
+        .await;
+    assert!(
+        matches!(busy, Err(Error::Refused(Refused::Busy))),
+        "{busy:?}"
+    );
+    assert_eq!(run.turn_of(first).await.0, TurnOutcome::End);
+    run.until_activity(RunActivity::Idle).await;
+    assert_eq!(run.file("out.txt").as_deref(), Some("hello\n"));
+    let order: Vec<&str> = run
+        .events
+        .iter()
+        .filter_map(|event| match &event.event {
+            RunEvent::ToolStarted { .. } => Some("process"),
+            RunEvent::PromptSent { prompt_id } if *prompt_id == first => Some("sent"),
+            RunEvent::PromptStarted { prompt_id } if *prompt_id == first => Some("started"),
+            RunEvent::ToolCall { input, .. } if input.contains("out.txt") => Some("call"),
+            RunEvent::ToolResult {
+                output,
+                is_error: false,
+                ..
+            } if output.contains("[redacted]") => Some("result"),
+            RunEvent::Message { text } if text.contains("done: [redacted]") => Some("message"),
+            RunEvent::TurnEnded { .. } => Some("ended"),
+            RunEvent::Exited { .. } => Some("exited"),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(
+        order,
+        [
+            "process", "sent", "started", "call", "result", "message", "ended"
+        ],
+        "{:#?}",
+        run.story()
+    );
+    let work = run.spec.working_dir.display().to_string();
+    assert!(
+        run.has(
+            |event| matches!(event, RunEvent::ToolResult { output, .. } if output.contains(&work))
+        ),
+        "{:#?}",
+        run.story()
+    );
+    assert!(run.has(|event| matches!(event, RunEvent::Session { .. })));
+
+    if tool != Tool::Cursor {
+        let role = &run.spec.system_prompt;
+        let heard = world
+            .model
+            .requests()
+            .iter()
+            .any(|request| request.body.to_string().contains(role));
+        assert!(heard, "the model never saw the role prompt");
+    }
+
+    // The same prompt again is nothing; another one is a turn of its own.
+    let again = run
+        .supervised
+        .prompt(first, "[[run: echo twice >> out.txt]]")
+        .await;
+    assert!(matches!(again, Ok(Done::Nothing)), "{again:?}");
+    run.tell("[[say: the second answer]]").await;
+    assert!(
+        run.has(|event| matches!(event, RunEvent::Message { text } if text == "the second answer")),
+        "{:#?}",
+        run.story()
+    );
+    assert_eq!(run.file("out.txt").as_deref(), Some("hello\n"));
+
+    let (_, _, reason, requested) = run.stop().await;
+    assert!(requested, "{reason}");
+    assert_eq!(reason, "stopped");
+    run.log_is_whole();
+    let notices: Vec<String> = run
+        .story()
+        .into_iter()
+        .filter(|line| line.contains("Notice"))
+        .collect();
+    assert!(notices.is_empty(), "{notices:#?}");
+}
+
+/// In mode `ask` nothing happens before a person allows it, and nothing at all when they deny it.
+async fn asks_and_obeys(tool: Tool) {
+    let world = World::new().await;
+    let mut run = world.start(tool, PermissionMode::Ask).await;
+    let id = run.say("[[run: echo yes > allowed.txt]]").await;
+    let (permission, title, input, digest) = run.asked().await;
+    assert!(title.contains("echo yes > allowed.txt"), "{title}");
+    assert!(input.contains("echo yes > allowed.txt"), "{input}");
+    assert_eq!(digest.len(), 64);
+    run.until_activity(RunActivity::WaitingPermission).await;
+    assert_eq!(run.file("allowed.txt"), None);
+    run.supervised
+        .decide(permission, Decision::Allow)
+        .await
+        .expect("it is open");
+    let second = run.supervised.decide(permission, Decision::Deny).await;
+    assert!(
+        matches!(second, Err(Error::Refused(Refused::PermissionClosed))),
+        "{second:?}"
+    );
+    assert_eq!(run.turn_of(id).await.0, TurnOutcome::End);
+    run.until_activity(RunActivity::Idle).await;
+    assert_eq!(run.file("allowed.txt").as_deref(), Some("yes\n"));
+
+    let id = run.say("[[run: echo no > denied.txt]]").await;
+    let (permission, ..) = run.asked().await;
+    run.supervised
+        .decide(permission, Decision::Deny)
+        .await
+        .expect("it is open");
+    assert_eq!(
+        closing_of(&mut run, permission).await,
+        PermissionOutcome::Denied
+    );
+    assert_eq!(run.turn_of(id).await.0, TurnOutcome::End);
+    run.until_activity(RunActivity::Idle).await;
+    assert_eq!(run.file("denied.txt"), None);
+
+    // An interrupt takes the open question along, and the next one is asked again.
+    let id = run.say("[[run: echo never > open.txt]]").await;
+    let (permission, ..) = run.asked().await;
+    run.supervised
+        .interrupt()
+        .await
+        .expect("it can be interrupted");
+    assert_eq!(
+        closing_of(&mut run, permission).await,
+        PermissionOutcome::Withdrawn
+    );
+    assert_eq!(run.turn_of(id).await.0, TurnOutcome::Interrupted);
+    run.until_activity(RunActivity::Idle).await;
+    assert_eq!(run.file("open.txt"), None);
+
+    let id = run.say("[[run: echo again > again.txt]]").await;
+    let (permission, ..) = run.asked().await;
+    run.supervised
+        .decide(permission, Decision::Allow)
+        .await
+        .expect("it is open");
+    assert_eq!(run.turn_of(id).await.0, TurnOutcome::End);
+    assert_eq!(run.file("again.txt").as_deref(), Some("again\n"));
+
+    // So does a stop.
+    run.until_activity(RunActivity::Idle).await;
+    run.say("[[run: echo never > open.txt]]").await;
+    let (permission, ..) = run.asked().await;
+    run.supervised.stop().await.expect("it can be stopped");
+    assert_eq!(
+        closing_of(&mut run, permission).await,
+        PermissionOutcome::Withdrawn
+    );
+    assert!(run.exited().await.3);
+    run.nothing_is_left();
+    assert_eq!(run.file("open.txt"), None);
+}
+
+async fn closing_of(
+    run: &mut Run,
+    permission: chatroom_protocol::PermissionId,
+) -> PermissionOutcome {
+    run.until("the question's end", |event| match event {
+        RunEvent::PermissionClosed {
+            permission_id,
+            outcome,
+        } if *permission_id == permission => Some(*outcome),
+        _ => None,
+    })
+    .await
+}
+
+/// An interrupt ends what the agent does at once, and the agent goes on with the next prompt.
+async fn an_interrupt_keeps_the_run(tool: Tool) {
+    let world = World::new().await;
+    let mut run = world.start(tool, PermissionMode::Auto).await;
+    let nothing = run.supervised.interrupt().await;
+    assert!(matches!(nothing, Ok(Done::Nothing)), "{nothing:?}");
+
+    let id = run.say(&format!("[[run: {LONG}]]")).await;
+    sleeper(&run).await;
+    let begun = Instant::now();
+    run.supervised
+        .interrupt()
+        .await
+        .expect("it can be interrupted");
+    assert_eq!(run.turn_of(id).await.0, TurnOutcome::Interrupted);
+    // 4 to 200 ms on a quiet machine; the command itself would take 300 s.
+    assert!(
+        begun.elapsed() < Duration::from_secs(10),
+        "took {:?}",
+        begun.elapsed()
+    );
+    run.until_activity(RunActivity::Idle).await;
+    eventually("the command is gone", || {
+        sleepers(&run).is_empty().then_some(())
+    })
+    .await;
+
+    let id = run.say("[[hang]]").await;
+    run.until("the turn", |event| {
+        matches!(event, RunEvent::PromptSent { prompt_id } if *prompt_id == id).then_some(())
+    })
+    .await;
+    if tool != Tool::Cursor {
+        world
+            .model
+            .wait_for_open_streams(1, Duration::from_secs(30))
+            .await
+            .expect("the model hears of it");
+    }
+    run.supervised
+        .interrupt()
+        .await
+        .expect("it can be interrupted");
+    assert_eq!(run.turn_of(id).await.0, TurnOutcome::Interrupted);
+    run.until_activity(RunActivity::Idle).await;
+    if tool != Tool::Cursor {
+        world
+            .model
+            .wait_for_open_streams(0, Duration::from_secs(10))
+            .await
+            .expect("the model hears of it");
+    }
+
+    run.tell("[[say: still here]]").await;
+    assert!(
+        run.has(|event| matches!(event, RunEvent::Message { text } if text == "still here")),
+        "{:#?}",
+        run.story()
+    );
+    run.stop().await;
+}
+
+/// A stop in the middle of a command ends everything, also what went into a session of its own and gave up its mark.
+async fn a_stop_leaves_nothing(tool: Tool) {
+    let world = World::new().await;
+    let mut run = world.start(tool, PermissionMode::Auto).await;
+    let hidden = format!("setsid env -i /usr/bin/{LONG} & echo $! > hidden.pid");
+    let id = run
+        .say(&format!("[[run: ({hidden}); setsid {LONG}]]"))
+        .await;
+    sleeper(&run).await;
+    let hidden: u32 = eventually("the hidden process", || {
+        run.file("hidden.pid")?.trim().parse().ok()
+    })
+    .await;
+    eventually("it runs", || {
+        command_of(hidden).contains("sleep(300)").then_some(())
+    })
+    .await;
+    let begun = Instant::now();
+    let (_, _, reason, requested) = run.stop().await;
+    assert!(requested, "{reason}");
+    assert!(
+        begun.elapsed() < Duration::from_secs(20),
+        "took {:?}",
+        begun.elapsed()
+    );
+    assert_eq!(command_of(hidden), "", "the hidden process lives");
+    assert!(run.has(|event| matches!(
+        event,
+        RunEvent::TurnEnded { prompt_id, outcome: TurnOutcome::Interrupted, .. } if *prompt_id == id
+    )), "{:#?}", run.story());
+    world
+        .model
+        .wait_for_open_streams(0, Duration::from_secs(10))
+        .await
+        .expect("the model hears of it");
+    eventually("the supervisor leaves", || {
+        (!run.supervised.id().is_alive()).then_some(())
+    })
+    .await;
+    run.log_is_whole();
+}
+
+fn sleepers(run: &Run) -> Vec<String> {
+    let all = tree::find(Root::Nowhere, run.spec.run_id);
+    let all = all.into_iter().map(|process| command_of(process.pid));
+    all.filter(|command| command.contains("python3 -c import time; time.sleep(300)"))
+        .collect()
+}
+
+async fn sleeper(run: &Run) {
+    eventually("the command runs", || {
+        (!sleepers(run).is_empty()).then_some(())
+    })
+    .await;
+}
+
+/// The platform's own verbs need no permission, and lend it to nothing beside them.
+async fn platform_verbs_need_nobody(tool: Tool) {
+    let world = World::new().await;
+    let program = world.dir.path().join("bin/chatroom");
+    std::fs::create_dir_all(program.parent().expect("a folder")).expect("made");
+    std::fs::write(
+        &program,
+        "#!/bin/sh\necho \"$@\" >> verbs.txt\ncat >> verbs.txt\n",
+    )
+    .expect("written");
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(&program, mode).expect("a mode");
+
+    let mut run = world.start(tool, PermissionMode::Ask).await;
+    let heredoc = "chatroom handoff --next-role=user --task-id task_1 <<'CHATROOM_HANDOFF_END'\n\
+                   it's done; rm -rf $HOME > /dev/null `id`\nCHATROOM_HANDOFF_END";
+    run.tell(&format!("[[run: {heredoc}]]")).await;
+    assert_eq!(
+        run.file("verbs.txt").as_deref(),
+        Some(
+            "handoff --next-role=user --task-id task_1\nit's done; rm -rf $HOME > /dev/null `id`\n"
+        ),
+        "{:#?}",
+        run.story()
+    );
+    assert!(
+        !run.has(|event| matches!(event, RunEvent::PermissionAsked { .. })),
+        "{:#?}",
+        run.story()
+    );
+
+    for command in [
+        "chatroom context read; echo x > sneaked.txt",
+        "chatroom context read > sneaked.txt",
+        "chatroom machine allow --auto > sneaked.txt",
+    ] {
+        let id = run.say(&format!("[[run: {command}]]")).await;
+        let (permission, ..) = run.asked().await;
+        run.supervised
+            .decide(permission, Decision::Deny)
+            .await
+            .expect("it is open");
+        run.turn_of(id).await;
+        run.until_activity(RunActivity::Idle).await;
+        assert_eq!(run.file("sneaked.txt"), None, "{command}");
+    }
+    run.stop().await;
+}
+
+/// A file is not written without permission either.
+async fn edits_are_asked_too(tool: Tool) {
+    let world = World::new().await;
+    let path = world.work().join("written.txt");
+    let (name, input) = match tool {
+        Tool::Claude => ("Write", json!({"file_path": path, "content": "new"})),
+        _ => ("write", json!({"filePath": path, "content": "new"})),
+    };
+    world.model.rule(
+        Rule::when(|turn| turn.prompt.contains("write it") && turn.calls == 0)
+            .then_with(move |_| Reply::tool(name, input.clone())),
+    );
+    let mut run = world.start(tool, PermissionMode::Ask).await;
+    for (decision, expected) in [(Decision::Deny, None), (Decision::Allow, Some("new"))] {
+        let id = run.say("write it").await;
+        let (permission, title, input, _) = run.asked().await;
+        assert!(
+            title.contains("written.txt") || input.contains("written.txt"),
+            "{title} {input}"
+        );
+        assert!(input.contains("new"), "{input}");
+        run.supervised
+            .decide(permission, decision)
+            .await
+            .expect("it is open");
+        run.turn_of(id).await;
+        run.until_activity(RunActivity::Idle).await;
+        assert_eq!(
+            run.file("written.txt").as_deref(),
+            expected,
+            "{:#?}",
+            run.story()
+        );
+    }
+    run.stop().await;
+}
