@@ -1,0 +1,201 @@
+//! The life of a run as its machine reports it: prompts taken, turns ended, and
+//! the exit, after which its task is somebody else's to do.
+
+use chatroom_domain::agents::{Desired, PromptPurpose, PromptState, Run};
+use chatroom_domain::rooms::Room;
+use chatroom_domain::tasks::Holder;
+use chatroom_protocol::api::agents::RunActivity;
+use chatroom_protocol::api::reports::TurnOutcome;
+use chatroom_protocol::{PromptId, RunId};
+
+use super::{offer, prompt, slot, tell};
+use crate::app::Work;
+use crate::error::Error;
+use crate::rooms::messages::notice;
+use crate::rooms::{self, prompts};
+use crate::tasks;
+
+/// How long a reason may be.
+const SHORT: usize = 500;
+
+/// How a turn ended.
+pub(crate) enum TurnEnd {
+    /// As the tool told.
+    Told(TurnOutcome, Option<String>),
+    /// Nobody knows whether the prompt reached the tool.
+    Uncertain,
+}
+
+/// Makes one short line of what a machine or a tool said.
+pub(crate) fn short(text: &str) -> String {
+    let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(SHORT).collect();
+    line.trim().to_owned()
+}
+
+/// Notes that a prompt is in the machine's journal; the task it delivers is the run's now. Again is a no-op.
+pub(crate) async fn accepted(work: &mut Work, run: RunId, id: PromptId) -> Result<(), Error> {
+    let Some(prompt) = chatroom_store::prompts::find(&work.tx, run, id).await? else {
+        return Ok(());
+    };
+    if prompt.state != PromptState::Pending {
+        return Ok(());
+    }
+    chatroom_store::prompts::set_state(&work.tx, id, PromptState::Accepted).await?;
+    let Some(run) = chatroom_store::runs::of(&work.tx, run).await?.filter(Run::live) else {
+        return Ok(());
+    };
+    let PromptPurpose::Task(task) = prompt.purpose else {
+        return Ok(());
+    };
+    let room = rooms::of(&work.tx, run.room).await?;
+    match tasks::claim_for_run(work, &room, task, run.id).await {
+        Err(Error::Task(error)) => {
+            // Somebody ended it in the same moment; the agent will be told when it hands off.
+            tracing::info!(task.id = %task, run.id = %run.id, %error, "a delivered task was not claimed");
+            Ok(())
+        }
+        claimed => claimed,
+    }
+}
+
+/// Notes that the tool has a prompt.
+pub(crate) async fn sent(work: &mut Work, run: RunId, id: PromptId) -> Result<(), Error> {
+    match chatroom_store::prompts::find(&work.tx, run, id).await? {
+        Some(prompt) if prompt.state == PromptState::Accepted => {
+            Ok(chatroom_store::prompts::set_state(&work.tx, id, PromptState::Sent).await?)
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Notes the first output for a prompt: what the run holds has begun.
+pub(crate) async fn begun(work: &mut Work, room: &Room, mut run: Run) -> Result<(), Error> {
+    tasks::begun_by_run(work, room, run.id).await?;
+    if run.awaiting_handoff {
+        run.awaiting_handoff = false;
+        chatroom_store::runs::update(&work.tx, &run).await?;
+    }
+    Ok(())
+}
+
+/// Notes the end of a turn. A run that still holds a task awaits its hand-off, and is reminded once.
+pub(crate) async fn turn_ended(
+    work: &mut Work,
+    room: &Room,
+    mut run: Run,
+    id: PromptId,
+    end: TurnEnd,
+) -> Result<(), Error> {
+    match chatroom_store::prompts::find(&work.tx, run.id, id).await? {
+        Some(prompt) if prompt.state != PromptState::Done => {}
+        _ => return Ok(()),
+    }
+    chatroom_store::prompts::set_state(&work.tx, id, PromptState::Done).await?;
+    let held = tasks::held_by(&work.tx, &Holder::Run(run.id)).await?;
+    run.awaiting_handoff = !held.is_empty();
+    chatroom_store::runs::update(&work.tx, &run).await?;
+    let role = run.role.clone();
+    let task = held.first();
+    let (how, said) = match end {
+        TurnEnd::Told(TurnOutcome::End, _) => ("end", None),
+        TurnEnd::Told(TurnOutcome::Interrupted, _) => ("interrupted", None),
+        TurnEnd::Told(TurnOutcome::Error, detail) => {
+            let detail = short(&detail.unwrap_or_else(|| "the tool gave no reason".into()));
+            ("error", Some(format!("{role}'s turn ended with an error: {detail}")))
+        }
+        TurnEnd::Uncertain => {
+            let text = format!(
+                "{role} may or may not have been given its last prompt: its machine was interrupted. It is not given \
+                 again; tell {role} to go on, or restart it."
+            );
+            ("uncertain", Some(text))
+        }
+    };
+    tell(work, room, &role, "turn.ended", Some(run.id), Some(how.into())).await?;
+    if let Some(text) = said {
+        notice(work, room, task.map(|task| task.id), text).await?;
+    }
+    let Some(task) = task else {
+        return offer(work, room, &role).await;
+    };
+    let reminder = PromptPurpose::Reminder(task.id);
+    let more = chatroom_store::prompts::open(&work.tx, run.id).await?;
+    let told_before = chatroom_store::prompts::was_made(&work.tx, run.id, &reminder).await?;
+    if how == "end" && more.is_empty() && !told_before {
+        let text = prompts::reminder(room, &role, task);
+        prompt(work, run.id, run.machine, reminder, text).await?;
+    }
+    Ok(())
+}
+
+/// Notes that a run holds no task any more.
+pub(super) async fn handed_off(work: &mut Work, room: &Room, mut run: Run) -> Result<Run, Error> {
+    if run.awaiting_handoff {
+        run.awaiting_handoff = false;
+        chatroom_store::runs::update(&work.tx, &run).await?;
+        let outcome = Some(run.activity.as_str().to_owned());
+        tell(work, room, &run.role, "run.activity", Some(run.id), outcome).await?;
+    }
+    Ok(run)
+}
+
+/// Ends a run: its questions and prompts go with it, its task goes back.
+pub(crate) async fn exit(
+    work: &mut Work,
+    room: &Room,
+    mut run: Run,
+    requested: bool,
+    reason: &str,
+) -> Result<(), Error> {
+    if !run.live() {
+        return Ok(());
+    }
+    let reason = short(reason);
+    run.activity = RunActivity::Exited;
+    run.awaiting_handoff = false;
+    run.exited_at = Some(work.now);
+    run.exit = Some(reason.clone());
+    chatroom_store::runs::update(&work.tx, &run).await?;
+    chatroom_store::permissions::withdraw_all(&work.tx, run.id).await?;
+    chatroom_store::prompts::finish_all(&work.tx, run.id).await?;
+    let released = tasks::release_run(work, room, run.id).await?;
+    tell(work, room, &run.role, "run.exited", Some(run.id), Some(reason.clone())).await?;
+
+    let mut slot = slot(&work.tx, room.id, &run.role).await?;
+    if slot.run == Some(run.id) {
+        if let Some(older) = super::live_run(&work.tx, room.id, &run.role).await? {
+            // What should have replaced it never came.
+            slot.machine = Some(older.machine);
+            slot.run = Some(older.id);
+        } else if slot.desired == Desired::Running {
+            slot.gave_up = Some(reason.clone());
+        }
+        chatroom_store::agents::put(&work.tx, &slot).await?;
+        if let Some(text) = last_words(&run, slot.desired, requested, released, &reason) {
+            notice(work, room, None, text).await?;
+        }
+    }
+    offer(work, room, &run.role).await
+}
+
+/// Returns what the room is told about an exit, if anything.
+fn last_words(run: &Run, desired: Desired, requested: bool, released: usize, reason: &str) -> Option<String> {
+    let role = &run.role;
+    let back = if released > 0 { " Its task is pending again, for the next start." } else { "" };
+    match (desired, requested) {
+        (Desired::Running, false) => Some(format!("{role} stopped: {reason}.{back}")),
+        _ if released > 0 => Some(format!("{role} was stopped.{back}")),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_is_one_short_line() {
+        assert_eq!(short(" a\nb\u{1b}[2J "), "a b [2J");
+        assert_eq!(short(&"é".repeat(1000)).chars().count(), SHORT);
+    }
+}

@@ -1,0 +1,122 @@
+//! Steering a live run: interrupt, answer, follow up. Only the user of its machine may.
+
+use chatroom_domain::agents::{PromptPurpose, Run};
+use chatroom_domain::machines::MachineError;
+use chatroom_domain::rooms::Room;
+use chatroom_protocol::api::agents::AnswerPermission;
+use chatroom_protocol::api::auth::Decision;
+use chatroom_protocol::api::daemon::DecidePermission;
+use chatroom_protocol::{PermissionId, Role, RoomId, UserId};
+use chatroom_store::Access;
+
+use super::{live_run, owner, prompt, slot, tell_by, tell_of};
+use crate::app::{App, Work};
+use crate::error::{AgentError, Error};
+use crate::machines::call::Peer;
+use crate::machines::credential;
+use crate::rooms;
+
+/// How long a follow-up may be, in characters.
+const TEXT_LIMIT: usize = 100_000;
+
+/// Returns the room and the live run of a role, if `user` may steer it.
+async fn target(db: &impl Access, user: UserId, room: RoomId, role: &Role) -> Result<(Room, Run), Error> {
+    let room = rooms::find(db, room, user).await?;
+    room.role(role)?;
+    match live_run(db, room.id, role).await? {
+        Some(run) if run.user == user => Ok((room, run)),
+        Some(_) => Err(Error::NotFound),
+        None => match owner(db, room.id, role).await? {
+            Some(other) if other != user => Err(Error::NotFound),
+            _ => Err(AgentError::NotRunning.into()),
+        },
+    }
+}
+
+/// Returns the way to the daemon of a run.
+pub async fn peer(app: &App, run: &Run) -> Result<Peer, Error> {
+    let link = app.links.get(&run.machine).ok_or(AgentError::Offline)?;
+    let proof = credential::proof(app, &app.reader(), run.machine).await?;
+    Ok(Peer { link, token: proof.token })
+}
+
+/// Ends the turn of an agent, not the agent.
+pub async fn interrupt(app: &App, user: UserId, room: RoomId, role: &Role) -> Result<(), Error> {
+    let (room, run) = target(&app.reader(), user, room, role).await?;
+    let path = format!("/agents/{}/interrupt", run.id);
+    peer(app, &run).await?.tell(&path, &serde_json::Map::new()).await?;
+    let mut work = app.begin().await?;
+    tell_by(&mut work, user, &room, role, "agent.interrupted", None).await?;
+    work.commit().await
+}
+
+/// Answers a question of an agent. The digest says what was shown: nobody permits what they did not see.
+pub async fn answer(
+    app: &App,
+    user: UserId,
+    room: RoomId,
+    role: &Role,
+    id: PermissionId,
+    body: AnswerPermission,
+) -> Result<(), Error> {
+    let (room, run) = target(&app.reader(), user, room, role).await?;
+    let asked = chatroom_store::permissions::find(&app.reader(), run.id, id)
+        .await?
+        .filter(|permission| permission.outcome.is_none())
+        .ok_or(AgentError::PermissionClosed)?;
+    if asked.digest != body.digest {
+        return Err(AgentError::PermissionChanged.into());
+    }
+    let path = format!("/agents/{}/permissions/{id}", run.id);
+    let decision = DecidePermission { decision: body.decision, digest: body.digest };
+    peer(app, &run).await?.tell(&path, &decision).await?;
+
+    let outcome = match body.decision {
+        Decision::Allow => "allowed",
+        Decision::Deny => "denied",
+    };
+    let mut work = app.begin().await?;
+    if chatroom_store::permissions::close(&work.tx, run.id, id, outcome, Some(user)).await? {
+        let closed = Some(outcome.to_owned());
+        tell_of(&mut work, &room, role, "permission.closed", id.to_string(), closed).await?;
+        tell_by(&mut work, user, &room, role, "permission.answered", Some(outcome.to_owned())).await?;
+    }
+    work.commit().await
+}
+
+/// Tells a live run something more; it is given to the tool when the turn before it is over.
+pub async fn follow_up(work: &mut Work, user: UserId, room: RoomId, role: &Role, text: &str) -> Result<(), Error> {
+    let text = text.trim();
+    if !(1..=TEXT_LIMIT).contains(&text.chars().count()) {
+        return Err(Error::Invalid(format!("text must be 1 to {TEXT_LIMIT} characters")));
+    }
+    let (room, run) = target(&work.tx, user, room, role).await?;
+    if work.app.links.get(&run.machine).is_none() {
+        return Err(AgentError::Offline.into());
+    }
+    prompt(work, run.id, run.machine, PromptPurpose::FollowUp, text.to_owned()).await?;
+    tell_by(work, user, &room, role, "agent.follow-up", None).await
+}
+
+/// Says whether the other members of a room act through an agent of `user`. Returns whether that is new.
+pub async fn share(work: &mut Work, user: UserId, room: RoomId, role: &Role, shared: bool) -> Result<bool, Error> {
+    let room = rooms::find(&work.tx, room, user).await?;
+    room.role(role)?;
+    let mut slot = slot(&work.tx, room.id, role).await?;
+    if slot.machine.is_none() {
+        let own = chatroom_store::configs::of_room(&work.tx, room.id, user).await?;
+        let config = own.into_iter().find(|config| config.role == *role);
+        slot.machine = Some(config.ok_or(MachineError::NotConfigured)?.machine);
+    } else if owner(&work.tx, room.id, role).await? != Some(user) {
+        return Err(Error::NotFound);
+    }
+    if slot.shared == shared {
+        return Ok(false);
+    }
+    slot.shared = shared;
+    chatroom_store::agents::put(&work.tx, &slot).await?;
+    let outcome = Some(if shared { "shared" } else { "private" }.to_owned());
+    tell_by(work, user, &room, role, "agent.shared", outcome).await?;
+    super::offer(work, &room, role).await?;
+    Ok(true)
+}

@@ -1,0 +1,176 @@
+//! Agents as people see them. What concerns a person's machine alone is shown to that person alone.
+
+use chatroom_domain::agents::{Agent, Desired, Known, Outside, Permission, Run, status};
+use chatroom_domain::machines::Machine;
+use chatroom_domain::rooms::Room;
+use chatroom_domain::tasks::{Holder, Waiter};
+use chatroom_protocol::api::agents::{AgentStatus, AgentView, PermissionView, RunView};
+use chatroom_protocol::api::tasks::TaskState;
+use chatroom_protocol::{Role, Timestamp, UserId};
+use chatroom_store::Access;
+
+use super::slot;
+use crate::error::Error;
+use crate::machines;
+
+/// Shows the agents of a room to one of its members.
+pub async fn views(db: &impl Access, room: &Room, viewer: UserId, now: Timestamp) -> Result<Vec<AgentView>, Error> {
+    let configs = chatroom_store::configs::of_room(db, room.id, viewer).await?;
+    let waiters = chatroom_store::waiters::of_room(db, room.id).await?;
+    let working = in_shells(db, room).await?;
+    let mut views = Vec::new();
+    for role in &room.roles {
+        let outside = outside(role, &waiters, &working, now);
+        let mut view = one(db, room, role, viewer, outside, now).await?;
+        let own = configs.iter().filter(|config| config.role == *role);
+        view.configs = own.cloned().map(machines::configs::view).collect();
+        views.push(view);
+    }
+    Ok(views)
+}
+
+/// Returns the roles whose task somebody works on in a shell.
+async fn in_shells(db: &impl Access, room: &Room) -> Result<Vec<Role>, Error> {
+    let active = chatroom_store::tasks::active(db, room.id).await?;
+    let held = active
+        .into_iter()
+        .filter(|task| task.state != TaskState::Pending && matches!(task.holder, Some(Holder::Wait(..))));
+    Ok(held.map(|task| task.role).collect())
+}
+
+fn outside(role: &Role, waiters: &[Waiter], working: &[Role], now: Timestamp) -> Outside {
+    if working.contains(role) {
+        Outside::Working
+    } else if waiters.iter().any(|waiter| waiter.role == *role && waiter.present(now)) {
+        Outside::Waiting
+    } else {
+        Outside::Nobody
+    }
+}
+
+async fn one(
+    db: &impl Access,
+    room: &Room,
+    role: &Role,
+    viewer: UserId,
+    outside: Outside,
+    now: Timestamp,
+) -> Result<AgentView, Error> {
+    let slot = slot(db, room.id, role).await?;
+    let machine = match slot.machine {
+        Some(id) => chatroom_store::machines::of(db, id).await?,
+        None => None,
+    };
+    let run = match slot.run {
+        Some(id) => chatroom_store::runs::of(db, id).await?,
+        None => None,
+    };
+    let known = Known {
+        desired: slot.desired,
+        online: machine.as_ref().is_some_and(|machine| machine.online(now)),
+        activity: run.as_ref().map(|run| run.activity),
+        awaiting_handoff: run.as_ref().is_some_and(|run| run.awaiting_handoff),
+        gave_up: slot.gave_up.is_some(),
+        outside,
+    };
+    let status = status(known);
+    let own = machine.as_ref().is_some_and(|machine| machine.user == viewer);
+    let asked = match &run {
+        Some(run) if run.live() => chatroom_store::permissions::open(db, run.id).await?,
+        _ => Vec::new(),
+    };
+    Ok(AgentView {
+        role: role.clone(),
+        status,
+        reason: reason(status, &slot, machine.as_ref(), &asked, own, now),
+        machine_id: slot.machine,
+        run: run.map(|run| run_view(run, viewer)),
+        permissions: if own { asked.into_iter().map(permission).collect() } else { Vec::new() },
+        shared: slot.shared,
+        configs: Vec::new(),
+    })
+}
+
+fn reason(
+    status: AgentStatus,
+    slot: &Agent,
+    machine: Option<&Machine>,
+    asked: &[Permission],
+    own: bool,
+    now: Timestamp,
+) -> Option<String> {
+    match status {
+        AgentStatus::Offline => {
+            let machine = machine?;
+            let name = if own { machine.alias.as_str() } else { "its machine" };
+            let since = ago(now.millis_since(machine.last_seen_at));
+            let wish = if slot.desired == Desired::Stopped { "; it stops when that comes back" } else { "" };
+            Some(format!("{name} was last seen {since} ago{wish}"))
+        }
+        AgentStatus::GaveUp => slot.gave_up.clone(),
+        AgentStatus::NeedsYou if own => asked.first().map(|question| question.title.clone()),
+        AgentStatus::NeedsYou => Some("waits for the user of its machine".to_owned()),
+        AgentStatus::Stopped
+        | AgentStatus::Starting
+        | AgentStatus::Waiting
+        | AgentStatus::Working
+        | AgentStatus::AwaitingHandoff
+        | AgentStatus::Stopping
+        | AgentStatus::Unknown => None,
+    }
+}
+
+/// Says a length of time in its largest whole unit.
+fn ago(millis: i64) -> String {
+    let seconds = millis.max(0) / 1000;
+    match seconds {
+        0..120 => format!("{seconds} s"),
+        120..7_200 => format!("{} min", seconds / 60),
+        7_200..172_800 => format!("{} h", seconds / 3600),
+        _ => format!("{} days", seconds / 86_400),
+    }
+}
+
+fn permission(permission: Permission) -> PermissionView {
+    PermissionView {
+        permission_id: permission.id,
+        title: permission.title,
+        input: permission.input,
+        digest: permission.digest,
+        asked_at: permission.asked_at,
+    }
+}
+
+/// Shows a run. Where on the machine it works, and as which process, is for the machine's user alone.
+pub fn run_view(run: Run, viewer: UserId) -> RunView {
+    let own = run.user == viewer;
+    RunView {
+        run_id: run.id,
+        chatroom_id: run.room,
+        role: run.role,
+        machine_id: run.machine,
+        tool: run.tool,
+        model: run.model,
+        working_dir: if own { run.working_dir } else { String::new() },
+        mode: run.mode,
+        activity: run.activity,
+        pid: run.pid.filter(|_| own),
+        created_at: run.created_at,
+        exited_at: run.exited_at,
+        exit: run.exit,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_length_of_time_reads_well() {
+        for (millis, expected) in
+            [(-5, "0 s"), (40_000, "40 s"), (300_000, "5 min"), (3 * 3_600_000, "3 h"), (3 * 86_400_000, "3 days")]
+        {
+            assert_eq!(ago(millis), expected, "{millis}");
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! What every part of the server shares.
+//!
+//! Nothing here is the truth: the truth is in the database. What is in memory
+//! (open tunnels, who waits for what) can be lost at any moment and is found
+//! again by looking.
+
+use std::collections::{HashMap, HashSet};
+use std::ops::Deref;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use chatroom_domain::secrets::{KeyRing, Token, TokenKind};
+use chatroom_protocol::{InstanceId, MachineId, RoomId, Timestamp, UserId};
+use chatroom_store::events::NewEvent;
+use chatroom_store::{Reader, Store, Tx, events};
+use chatroom_tunnel::Links;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::config::Config;
+use crate::error::Error;
+
+/// The server's shared state; a clone is a handle to the same one.
+#[derive(Clone)]
+pub struct App(Arc<Shared>);
+
+/// What an [`App`] points to.
+pub struct Shared {
+    /// The settings it was started with.
+    pub config: Config,
+    /// The database.
+    pub store: Store,
+    /// What time it is.
+    pub clock: Clock,
+    /// What secrets are sealed with.
+    pub keys: KeyRing,
+    /// The open tunnels.
+    pub links: Links<MachineId>,
+    /// Who is to be woken.
+    pub wake: Wake,
+    /// Cancelled when the server stops.
+    pub stopping: CancellationToken,
+    /// Every task of the server; the server waits for them when it stops.
+    pub tasks: TaskTracker,
+    /// Slows down guessing.
+    pub throttle: crate::accounts::throttle::Throttle,
+}
+
+impl Deref for App {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}
+
+impl App {
+    /// Makes the shared state.
+    pub fn new(shared: Shared) -> Self {
+        Self(Arc::new(shared))
+    }
+
+    /// Begins a change.
+    pub async fn begin(&self) -> Result<Work, Error> {
+        let tx = self.store.begin().await?;
+        Ok(Work { tx, now: self.clock.now(), app: self.clone(), touched: HashSet::new() })
+    }
+
+    /// Returns what reads go through.
+    pub fn reader(&self) -> Reader {
+        self.store.reader()
+    }
+
+    /// Returns random bytes from the operating system.
+    pub fn random<const N: usize>(&self) -> Result<[u8; N], Error> {
+        let mut bytes = [0; N];
+        getrandom::fill(&mut bytes).map_err(|_| Error::NoRandomness)?;
+        Ok(bytes)
+    }
+
+    /// Mints a token.
+    pub fn mint(&self, kind: TokenKind) -> Result<Token, Error> {
+        Ok(Token::mint(kind, self.random()?))
+    }
+
+    /// Makes an id: `app.id(RoomId::from_parts)`.
+    pub fn id<T>(&self, make: impl FnOnce(Timestamp, u128) -> T) -> Result<T, Error> {
+        Ok(make(self.clock.now(), u128::from_ne_bytes(self.random()?)))
+    }
+}
+
+/// What time it is; tests move it.
+#[derive(Debug, Clone, Default)]
+pub struct Clock(Arc<AtomicI64>);
+
+impl Clock {
+    /// Returns the time.
+    pub fn now(&self) -> Timestamp {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let millis = i64::try_from(since.as_millis()).unwrap_or(i64::MAX);
+        Timestamp(millis).plus_millis(self.0.load(Ordering::Relaxed))
+    }
+
+    /// Moves every later answer of [`Clock::now`] on by `millis`.
+    pub fn advance(&self, millis: i64) {
+        self.0.fetch_add(millis, Ordering::Relaxed);
+    }
+}
+
+/// A change under way: one transaction, and who is told once it is durable.
+pub struct Work {
+    /// The transaction.
+    pub tx: Tx,
+    /// The time of the change.
+    pub now: Timestamp,
+    /// The server.
+    pub app: App,
+    touched: HashSet<Topic>,
+}
+
+impl Work {
+    /// Writes an event in the same transaction and wakes the readers of its feed and room on commit.
+    pub async fn event(&mut self, instance: InstanceId, event: NewEvent) -> Result<(), Error> {
+        if let Some(room) = event.room {
+            self.touch(Topic::Room(room));
+        }
+        self.touch(Topic::Feed(instance));
+        events::append(&self.tx, instance, self.now, event).await?;
+        Ok(())
+    }
+
+    /// Wakes those who wait for `topic`, on commit.
+    pub fn touch(&mut self, topic: Topic) {
+        self.touched.insert(topic);
+    }
+
+    /// Makes the change durable, then wakes.
+    pub async fn commit(self) -> Result<(), Error> {
+        self.tx.commit().await?;
+        for topic in self.touched {
+            self.app.wake.poke(topic);
+        }
+        Ok(())
+    }
+}
+
+/// What one can wait for. A wake-up says "look again", nothing more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Topic {
+    /// Something changed in a room.
+    Room(RoomId),
+    /// A feed grew.
+    Feed(InstanceId),
+    /// There is something to push to a machine, or its tunnel must be looked at.
+    Machine(MachineId),
+    /// A sign-in or a membership of a person ended, or may have.
+    User(UserId),
+}
+
+/// Wakes those who wait.
+#[derive(Debug, Default)]
+pub struct Wake(Mutex<HashMap<Topic, watch::Sender<u64>>>);
+
+impl Wake {
+    /// Returns a receiver that changes with each poke from now on. Subscribe first, then look.
+    pub fn subscribe(&self, topic: Topic) -> watch::Receiver<u64> {
+        let mut topics = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if topics.len() > 4096 {
+            topics.retain(|_, sender| sender.receiver_count() > 0);
+        }
+        topics.entry(topic).or_insert_with(|| watch::Sender::new(0)).subscribe()
+    }
+
+    /// Wakes everyone who waits for `topic`.
+    pub fn poke(&self, topic: Topic) {
+        let topics = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(sender) = topics.get(&topic) {
+            sender.send_modify(|count| *count = count.wrapping_add(1));
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! One fact at a time: what it changes in the projection.
+//!
+//! A fact about something that is not of this machine, or is over, changes
+//! nothing: it may be late, or from before a restore.
+
+use chatroom_domain::agents::{Permission, Run};
+use chatroom_domain::commands::CommandEvent;
+use chatroom_domain::machines::Machine;
+use chatroom_domain::rooms::Room;
+use chatroom_protocol::RunId;
+use chatroom_protocol::api::agents::RunActivity;
+use chatroom_protocol::api::reports::{Fact, PermissionOutcome, Report};
+
+use super::{heard, settle};
+use crate::agents::life::{self, TurnEnd};
+use crate::app::{Topic, Work};
+use crate::error::Error;
+use crate::machines::{check_tools, tell};
+use crate::{agents, rooms};
+
+/// The most that is kept of what a permission is about.
+const INPUT_LIMIT: usize = 64 * 1024;
+
+/// Applies a fact.
+pub(super) async fn apply(work: &mut Work, machine: &Machine, report: Report) -> Result<(), Error> {
+    match report.fact {
+        Fact::CommandReceived { command_id } => {
+            settle(work, machine.id, command_id, CommandEvent::Received).await?;
+        }
+        Fact::CommandFinished { command_id, status, result } => {
+            if let Some(event) = heard(status, result) {
+                settle(work, machine.id, command_id, event).await?;
+            }
+        }
+        Fact::ToolsDetected { tools } => {
+            if let Ok(tools) = check_tools(tools)
+                && tools != machine.tools
+            {
+                chatroom_store::machines::set_tools(&work.tx, machine.id, &tools).await?;
+                tell(work, machine, "machine.tools", None).await?;
+            }
+        }
+        Fact::Unknown => {
+            tracing::info!(machine.id = %machine.id, seq = report.seq, "a fact this version does not know");
+        }
+        Fact::RunStarted { run_id, .. }
+        | Fact::RunActivity { run_id, .. }
+        | Fact::PromptSent { run_id, .. }
+        | Fact::PromptStarted { run_id, .. }
+        | Fact::TurnEnded { run_id, .. }
+        | Fact::PromptUncertain { run_id, .. }
+        | Fact::PermissionAsked { run_id, .. }
+        | Fact::PermissionClosed { run_id, .. }
+        | Fact::RunExited { run_id, .. } => {
+            if let Some((room, run)) = live(work, machine, run_id).await? {
+                of_run(work, &room, run, report).await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn live(work: &Work, machine: &Machine, id: RunId) -> Result<Option<(Room, Run)>, Error> {
+    let run = chatroom_store::runs::on_machine(&work.tx, machine.id, id).await?;
+    let Some(run) = run.filter(Run::live) else {
+        return Ok(None);
+    };
+    Ok(Some((rooms::of(&work.tx, run.room).await?, run)))
+}
+
+async fn of_run(work: &mut Work, room: &Room, mut run: Run, report: Report) -> Result<(), Error> {
+    match report.fact {
+        Fact::RunStarted { pid, start_time, .. } => {
+            run.pid = Some(pid);
+            run.start_time = Some(start_time);
+            chatroom_store::runs::update(&work.tx, &run).await?;
+            agents::tell(work, room, &run.role, "run.started", Some(run.id), None).await?;
+            // Its prompts may go out now.
+            work.touch(Topic::Machine(run.machine));
+            Ok(())
+        }
+        Fact::RunActivity { activity, .. } => activity_is(work, room, run, activity).await,
+        Fact::PromptSent { prompt_id, .. } => {
+            life::accepted(work, run.id, prompt_id).await?;
+            life::sent(work, run.id, prompt_id).await
+        }
+        Fact::PromptStarted { prompt_id, .. } => {
+            life::accepted(work, run.id, prompt_id).await?;
+            life::sent(work, run.id, prompt_id).await?;
+            life::begun(work, room, run).await
+        }
+        Fact::TurnEnded { prompt_id, outcome, detail, .. } => {
+            let end = TurnEnd::Told(outcome, detail);
+            life::turn_ended(work, room, run, prompt_id, end).await
+        }
+        Fact::PromptUncertain { prompt_id, .. } => {
+            life::accepted(work, run.id, prompt_id).await?;
+            life::turn_ended(work, room, run, prompt_id, TurnEnd::Uncertain).await
+        }
+        Fact::PermissionAsked { permission_id, title, input, digest, .. } => {
+            let permission = Permission {
+                id: permission_id,
+                run: run.id,
+                title: life::short(&title),
+                input: capped(input),
+                digest: digest.chars().take(128).collect(),
+                asked_at: work.now,
+                outcome: None,
+            };
+            if chatroom_store::permissions::insert(&work.tx, &permission).await? {
+                let subject = permission_id.to_string();
+                agents::tell_of(work, room, &run.role, "permission.asked", subject, None).await?;
+                // Said again by the next report; a question is never shown beside another status.
+                return activity_is(work, room, run, RunActivity::WaitingPermission).await;
+            }
+            Ok(())
+        }
+        Fact::PermissionClosed { permission_id, outcome, .. } => {
+            let outcome = match outcome {
+                PermissionOutcome::Allowed => "allowed",
+                PermissionOutcome::Denied => "denied",
+                PermissionOutcome::Withdrawn => "withdrawn",
+            };
+            let closed = chatroom_store::permissions::close(&work.tx, run.id, permission_id, outcome, None).await?;
+            if closed {
+                let subject = permission_id.to_string();
+                let outcome = Some(outcome.to_owned());
+                agents::tell_of(work, room, &run.role, "permission.closed", subject, outcome).await?;
+            }
+            Ok(())
+        }
+        Fact::RunExited { requested, reason, .. } => life::exit(work, room, run, requested, &reason).await,
+        Fact::CommandReceived { .. } | Fact::CommandFinished { .. } | Fact::ToolsDetected { .. } | Fact::Unknown => {
+            Ok(())
+        }
+    }
+}
+
+async fn activity_is(work: &mut Work, room: &Room, mut run: Run, activity: RunActivity) -> Result<(), Error> {
+    // Only the exit itself ends a run: it says how.
+    if activity == RunActivity::Exited || activity == run.activity {
+        return Ok(());
+    }
+    run.activity = activity;
+    if activity == RunActivity::Working {
+        run.awaiting_handoff = false;
+    }
+    chatroom_store::runs::update(&work.tx, &run).await?;
+    let outcome = Some(activity.as_str().to_owned());
+    agents::tell(work, room, &run.role, "run.activity", Some(run.id), outcome).await?;
+    work.touch(Topic::Machine(run.machine));
+    agents::offer(work, room, &run.role).await
+}
+
+fn capped(mut text: String) -> String {
+    if text.len() > INPUT_LIMIT {
+        let mut end = INPUT_LIMIT;
+        while !text.is_char_boundary(end) {
+            end -= 1;
+        }
+        text.truncate(end);
+    }
+    text
+}

@@ -1,0 +1,49 @@
+//! What a daemon reports, applied once and in the order of its journal.
+//!
+//! The journal is the truth about processes; what is written here is a projection
+//! of it. A watermark (which journal, up to which number) makes a repeated report
+//! a no-op, and the epoch keeps a daemon that was superseded from being heard.
+
+use chatroom_domain::machines::MachineError;
+use chatroom_protocol::MachineId;
+use chatroom_protocol::api::reports::{Applied, Reports};
+
+use super::facts;
+use crate::app::App;
+use crate::error::Error;
+
+/// How many reports come at once.
+const BATCH: usize = 256;
+
+/// Applies what was not applied before.
+pub async fn apply(app: &App, id: MachineId, body: Reports) -> Result<Applied, Error> {
+    if body.reports.len() > BATCH {
+        return Err(Error::Invalid(format!("at most {BATCH} reports at once")));
+    }
+    if !(1..=64).contains(&body.journal_id.len()) {
+        return Err(Error::Invalid("journalId must be 1 to 64 characters".into()));
+    }
+    if !body.reports.is_sorted_by(|one, next| one.seq < next.seq) {
+        return Err(Error::Invalid("reports must come in the order of the journal".into()));
+    }
+    let mut work = app.begin().await?;
+    let machine = chatroom_store::machines::of(&work.tx, id).await?.ok_or(MachineError::NotFound)?;
+    if body.epoch < machine.epoch {
+        return Err(MachineError::StaleEpoch.into());
+    }
+    let known = chatroom_store::machines::watermark(&work.tx, id).await?.ok_or(MachineError::NotFound)?;
+    let same = known.journal.as_ref() == Some(&body.journal_id);
+    let before = if same { known.applied } else { 0 };
+    let mut applied = before;
+    for report in body.reports {
+        if report.seq > applied {
+            applied = report.seq;
+            facts::apply(&mut work, &machine, report).await?;
+        }
+    }
+    if applied != before || !same {
+        chatroom_store::machines::set_watermark(&work.tx, id, &body.journal_id, applied).await?;
+        work.commit().await?;
+    }
+    Ok(Applied { applied_through: applied })
+}

@@ -1,0 +1,133 @@
+//! Starting an agent: what was saved is checked, a run is written down, and the
+//! machine gets everything it needs with the command.
+
+use chatroom_domain::agents::{Agent, Desired, RUN_TOKEN_MS, Run};
+use chatroom_domain::commands::Command;
+use chatroom_domain::machines::{AgentConfig, Machine, MachineError};
+use chatroom_domain::rooms::Room;
+use chatroom_domain::secrets::TokenKind;
+use chatroom_protocol::api::agents::{PermissionMode, RunActivity};
+use chatroom_protocol::api::commands::CommandType;
+use chatroom_protocol::api::daemon::{Slot, StartRun};
+use chatroom_protocol::{Role, RunId, UserId};
+
+use super::{Sealed, at_once, draft, queue, seal};
+use crate::agents;
+use crate::app::Work;
+use crate::error::Error;
+use crate::rooms::prompts::{Loop, role_prompt};
+use crate::tasks::wait::present;
+
+/// Starts the agent of a role on a machine, or restarts it. A start while one is under way joins it.
+pub(super) async fn start(
+    work: &mut Work,
+    user: UserId,
+    machine: &Machine,
+    kind: CommandType,
+    room: &Room,
+    role: &Role,
+) -> Result<Command, Error> {
+    let slot = agents::slot(&work.tx, room.id, role).await?;
+    let live = agents::live_run(&work.tx, room.id, role).await?;
+    if live.as_ref().is_some_and(|run| run.machine != machine.id) {
+        return Err(MachineError::RunsElsewhere.into());
+    }
+    let mut command = draft(work, user, machine, kind, Some((room, role)))?;
+    if let Some(run) = &live
+        && kind == CommandType::StartAgent
+        && slot.desired == Desired::Running
+    {
+        command.run = Some(run.id);
+        let result = match run.activity {
+            RunActivity::Starting => format!("already starting {}", run.id),
+            _ => format!("already running {}", run.id),
+        };
+        return at_once(work, command, result).await;
+    }
+    let config =
+        chatroom_store::configs::find(&work.tx, machine.id, room.id, role).await?.ok_or(MachineError::NotConfigured)?;
+    check(machine, &config)?;
+
+    let run = run(work, &command, machine, config)?;
+    command.run = Some(run.id);
+    let replaces = live.is_some() || kind == CommandType::RestartAgent;
+    write(work, slot, &command, &run, room, replaces).await?;
+    let outcome = Some(run.tool.to_string());
+    agents::tell(work, room, role, "agent.starting", Some(run.id), outcome).await?;
+    agents::offer(work, room, role).await?;
+    Ok(command)
+}
+
+/// Checks what was saved against what the machine has.
+fn check(machine: &Machine, config: &AgentConfig) -> Result<(), MachineError> {
+    if !machine.has(config.tool) {
+        return Err(MachineError::ToolMissing(config.tool));
+    }
+    if config.mode == PermissionMode::Ask && !config.tool.can_ask() {
+        return Err(MachineError::CannotAsk(config.tool));
+    }
+    Ok(())
+}
+
+fn run(work: &Work, command: &Command, machine: &Machine, config: AgentConfig) -> Result<Run, Error> {
+    Ok(Run {
+        id: work.app.id(RunId::from_parts)?,
+        room: config.room,
+        role: config.role,
+        machine: machine.id,
+        user: machine.user,
+        command: command.id,
+        tool: config.tool,
+        model: config.model,
+        working_dir: config.working_dir,
+        mode: config.mode,
+        form: config.form,
+        activity: RunActivity::Starting,
+        pid: None,
+        start_time: None,
+        awaiting_handoff: false,
+        created_at: work.now,
+        exited_at: None,
+        exit: None,
+    })
+}
+
+/// Writes what is wanted, the run and the command that makes it.
+async fn write(
+    work: &mut Work,
+    slot: Agent,
+    command: &Command,
+    run: &Run,
+    room: &Room,
+    replaces: bool,
+) -> Result<(), Error> {
+    // Sharing was the word of the user it ran for, and holds for nobody else's machine.
+    let same_user = agents::owner(&work.tx, room.id, &run.role).await? == Some(run.user);
+    let wanted = Agent {
+        desired: Desired::Running,
+        machine: Some(run.machine),
+        run: Some(run.id),
+        shared: slot.shared && same_user,
+        gave_up: None,
+        ..slot
+    };
+    chatroom_store::agents::put(&work.tx, &wanted).await?;
+
+    let token = work.app.mint(TokenKind::Run)?;
+    let token_until = work.now.plus_millis(RUN_TOKEN_MS);
+    chatroom_store::runs::insert(&work.tx, run, &token.hash(), token_until).await?;
+    let present = present(&work.tx, room, work.now).await?;
+    let start = StartRun {
+        run_id: run.id,
+        slot: Slot { chatroom_id: room.id, role: run.role.clone() },
+        tool: run.tool,
+        model: run.model.clone(),
+        working_dir: run.working_dir.clone(),
+        mode: run.mode,
+        form: run.form,
+        run_token: token.expose().to_owned(),
+        system_prompt: role_prompt(room, &run.role, &present, Loop::Managed),
+    };
+    let sealed = seal(&work.app, command.id, &Sealed { start, replaces })?;
+    queue(work, command, sealed).await
+}

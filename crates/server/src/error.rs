@@ -1,0 +1,125 @@
+//! Everything that can go wrong in the server, without a word about HTTP.
+
+use chatroom_domain::accounts::AccountError;
+use chatroom_domain::machines::MachineError;
+use chatroom_domain::messages::MessageError;
+use chatroom_domain::rooms::RoomError;
+use chatroom_domain::secrets::SecretError;
+use chatroom_domain::tasks::TaskError;
+use chatroom_protocol::BadName;
+use chatroom_protocol::error::Problem;
+use chatroom_store::StoreError;
+
+/// What went wrong. `http/error.rs` alone says what a client sees of it.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A rule about accounts.
+    #[error(transparent)]
+    Account(#[from] AccountError),
+    /// A rule about rooms.
+    #[error(transparent)]
+    Room(#[from] RoomError),
+    /// A rule about messages.
+    #[error(transparent)]
+    Message(#[from] MessageError),
+    /// A rule about tasks.
+    #[error(transparent)]
+    Task(#[from] TaskError),
+    /// A rule about machines, commands and configurations.
+    #[error(transparent)]
+    Machine(#[from] MachineError),
+    /// A rule about steering agents.
+    #[error(transparent)]
+    Agent(#[from] AgentError),
+    /// A name that does not fit.
+    #[error(transparent)]
+    Name(#[from] BadName),
+    /// Nobody is signed in.
+    #[error("not signed in; run `chatroom auth login`, or sign in in the browser")]
+    NotSignedIn,
+    /// This kind of caller may not do this.
+    #[error("{0}")]
+    Forbidden(&'static str),
+    /// There is nothing there that the caller may see.
+    #[error("there is nothing here that you may see")]
+    NotFound,
+    /// The request could not be read.
+    #[error("{0}")]
+    Invalid(String),
+    /// The body is too large.
+    #[error("the body is larger than this route takes")]
+    TooLarge,
+    /// A device sign-in that has no answer yet, or a bad one.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
+    /// The request names a host this server does not answer for.
+    #[error("this server does not answer for that host; set --public-url to the address people use")]
+    UnknownHost,
+    /// The request comes from a page of another origin.
+    #[error("requests from pages of another origin are refused")]
+    ForeignOrigin,
+    /// The feed begins later now.
+    #[error("the feed no longer reaches back that far; read the present state, then go on after {0}")]
+    FeedTruncated(i64),
+    /// Server and daemon are too far apart.
+    #[error("{0}")]
+    VersionGap(String),
+    /// The server stops.
+    #[error("the server is stopping; try again in a moment")]
+    ShuttingDown,
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Sealing or opening a secret.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    /// The operating system gave no random bytes.
+    #[error("the operating system gave no random bytes")]
+    NoRandomness,
+    /// A fault with nothing a caller could do.
+    #[error("{0}")]
+    Internal(String),
+}
+
+/// What was refused about steering an agent.
+#[derive(Debug, thiserror::Error)]
+pub enum AgentError {
+    /// It has no live run.
+    #[error("this agent is not running; start it first")]
+    NotRunning,
+    /// Its machine is away.
+    #[error("the machine of this agent is offline; on it, run `chatroom machine daemon start`")]
+    Offline,
+    /// Its machine did not do it.
+    #[error("the machine did not do it: {0}")]
+    MachineFailed(String),
+    /// Its machine answered with a problem of its own.
+    #[error("{}", .0.detail)]
+    Refused(Box<Problem>),
+    /// The question is not open any more.
+    #[error("this permission request is answered, or gone with its run")]
+    PermissionClosed,
+    /// The answer is to something else than what was shown.
+    #[error("the request is not what was shown; look again before you answer")]
+    PermissionChanged,
+    /// A run of this role lives.
+    #[error("a run of this role is live; stop it first, or wait with --take-over")]
+    RoleTaken,
+    /// Another connection waits for this role now.
+    #[error("a newer waiter has this role")]
+    Superseded,
+}
+
+/// Where a device sign-in stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum DeviceError {
+    /// The person has not decided.
+    #[error("waiting for approval")]
+    Pending,
+    /// Polled too fast.
+    #[error("polled too fast; wait as long as `interval` says")]
+    SlowDown,
+    /// The person refused.
+    #[error("the sign-in was denied")]
+    Denied,
+}

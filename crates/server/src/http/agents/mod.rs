@@ -1,0 +1,151 @@
+//! Agents of a room: what they do, and steering them.
+
+use axum::body::Body;
+use axum::extract::{Path, Query, State};
+use axum::response::{IntoResponse as _, Response};
+use chatroom_domain::agents::Run;
+use chatroom_protocol::api::Done;
+use chatroom_protocol::api::agents::{Agents, AnswerPermission, FollowUp, RunView, ShareAgent};
+use chatroom_protocol::{PermissionId, Problem, Role, RoomId, RunId};
+use http::header;
+use serde::Deserialize;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::agents::{steer, views};
+use crate::app::App;
+use crate::error::Error;
+use crate::http::Json;
+use crate::http::caller::{AnyCaller, Person};
+use crate::rooms;
+
+/// The routes of this resource.
+pub fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(list))
+        .routes(routes!(interrupt))
+        .routes(routes!(answer))
+        .routes(routes!(follow_up))
+        .routes(routes!(share))
+        .routes(routes!(show_run))
+        .routes(routes!(log))
+}
+
+/// Lists the agents of a room, one per role. Configurations and questions are shown to the machine's user alone.
+#[utoipa::path(get, path = "/api/chatrooms/{chatroomId}/agents", tag = "agents", security(("session" = []), ("run" = [])),
+    params(("chatroomId" = RoomId, Path)), responses((status = 200, body = Agents), (status = "4XX", body = Problem)))]
+async fn list(
+    AnyCaller(caller): AnyCaller,
+    State(app): State<App>,
+    Path(id): Path<RoomId>,
+) -> Result<Json<Agents>, Error> {
+    let reader = app.reader();
+    let room = rooms::for_caller(&reader, &caller, id).await?;
+    let agents = views::views(&reader, &room, caller.user(), app.clock.now()).await?;
+    Ok(Json(Agents { agents }))
+}
+
+/// Ends the turn of an agent, not the agent.
+#[utoipa::path(post, path = "/api/chatrooms/{chatroomId}/agents/{role}/interrupt", tag = "agents", security(("session" = [])),
+    params(("chatroomId" = RoomId, Path), ("role" = Role, Path)), responses((status = 200, body = Done), (status = "4XX", body = Problem), (status = "5XX", body = Problem)))]
+async fn interrupt(
+    person: Person,
+    State(app): State<App>,
+    Path((id, role)): Path<(RoomId, Role)>,
+) -> Result<Json<Done>, Error> {
+    steer::interrupt(&app, person.user, id, &role).await?;
+    Ok(Json(Done { changed: true }))
+}
+
+/// Allows or denies what an agent asks. The digest says what was shown.
+#[utoipa::path(post, path = "/api/chatrooms/{chatroomId}/agents/{role}/permissions/{permissionId}", tag = "agents", security(("session" = [])),
+    params(("chatroomId" = RoomId, Path), ("role" = Role, Path), ("permissionId" = PermissionId, Path)), request_body = AnswerPermission,
+    responses((status = 200, body = Done), (status = "4XX", body = Problem), (status = "5XX", body = Problem)))]
+async fn answer(
+    person: Person,
+    State(app): State<App>,
+    Path((id, role, permission)): Path<(RoomId, Role, PermissionId)>,
+    Json(body): Json<AnswerPermission>,
+) -> Result<Json<Done>, Error> {
+    steer::answer(&app, person.user, id, &role, permission, body).await?;
+    Ok(Json(Done { changed: true }))
+}
+
+/// Tells a live run something more; it is given to the tool when the turn before it is over.
+#[utoipa::path(post, path = "/api/chatrooms/{chatroomId}/agents/{role}/follow-up", tag = "agents", security(("session" = [])),
+    params(("chatroomId" = RoomId, Path), ("role" = Role, Path)), request_body = FollowUp,
+    responses((status = 200, body = Done), (status = "4XX", body = Problem), (status = "5XX", body = Problem)))]
+async fn follow_up(
+    person: Person,
+    State(app): State<App>,
+    Path((id, role)): Path<(RoomId, Role)>,
+    Json(body): Json<FollowUp>,
+) -> Result<Json<Done>, Error> {
+    let mut work = app.begin().await?;
+    steer::follow_up(&mut work, person.user, id, &role, &body.text).await?;
+    work.commit().await?;
+    Ok(Json(Done { changed: true }))
+}
+
+/// Says whether the other members of the room act through an agent of the caller.
+#[utoipa::path(put, path = "/api/chatrooms/{chatroomId}/agents/{role}/share", tag = "agents", security(("session" = [])),
+    params(("chatroomId" = RoomId, Path), ("role" = Role, Path)), request_body = ShareAgent,
+    responses((status = 200, body = Done), (status = "4XX", body = Problem)))]
+async fn share(
+    person: Person,
+    State(app): State<App>,
+    Path((id, role)): Path<(RoomId, Role)>,
+    Json(body): Json<ShareAgent>,
+) -> Result<Json<Done>, Error> {
+    let mut work = app.begin().await?;
+    let changed = steer::share(&mut work, person.user, id, &role, body.shared).await?;
+    work.commit().await?;
+    Ok(Json(Done { changed }))
+}
+
+/// Shows a run to a member of its room.
+#[utoipa::path(get, path = "/api/runs/{runId}", tag = "agents", security(("session" = [])),
+    params(("runId" = RunId, Path)), responses((status = 200, body = RunView), (status = "4XX", body = Problem)))]
+async fn show_run(person: Person, State(app): State<App>, Path(id): Path<RunId>) -> Result<Json<RunView>, Error> {
+    let run = run(&app, &person, id).await?;
+    Ok(Json(views::run_view(run, person.user)))
+}
+
+/// How much of a log is asked for.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+struct LogQuery {
+    /// Go on with what is written from now on, until the run is over.
+    #[serde(default)]
+    follow: bool,
+}
+
+/// Reads the log of a run from its machine, one JSON document a line. Only the machine's user may.
+#[utoipa::path(get, path = "/api/runs/{runId}/log", tag = "agents", security(("session" = [])),
+    params(("runId" = RunId, Path), LogQuery),
+    responses((status = 200, body = String, content_type = "application/x-ndjson"), (status = "4XX", body = Problem), (status = "5XX", body = Problem)))]
+async fn log(
+    person: Person,
+    State(app): State<App>,
+    Path(id): Path<RunId>,
+    Query(query): Query<LogQuery>,
+) -> Result<Response, Error> {
+    let run = run(&app, &person, id).await?;
+    if run.user != person.user {
+        return Err(Error::NotFound);
+    }
+    let path = format!("/agents/{id}/log?follow={}", query.follow);
+    let answer = steer::peer(&app, &run).await?.open(&path).await?;
+    let headers = [(header::CONTENT_TYPE, "application/x-ndjson")];
+    Ok((headers, Body::new(answer.into_body())).into_response())
+}
+
+/// Returns a run of a room the caller is a member of.
+async fn run(app: &App, person: &Person, id: RunId) -> Result<Run, Error> {
+    let reader = app.reader();
+    let run = chatroom_store::runs::of(&reader, id).await?.ok_or(Error::NotFound)?;
+    match rooms::find(&reader, run.room, person.user).await {
+        Ok(_) => Ok(run),
+        Err(Error::Room(_)) => Err(Error::NotFound),
+        Err(error) => Err(error),
+    }
+}

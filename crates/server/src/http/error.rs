@@ -1,0 +1,221 @@
+//! What a client sees of an error: the one place that picks a status and a code.
+//!
+//! Internal causes are logged here, once, under the request's id, and never sent.
+
+use axum::response::{IntoResponse, Response};
+use chatroom_domain::accounts::AccountError;
+use chatroom_domain::machines::MachineError;
+use chatroom_domain::messages::MessageError;
+use chatroom_domain::rooms::RoomError;
+use chatroom_domain::tasks::TaskError;
+use chatroom_protocol::api::rooms::Target;
+use chatroom_protocol::{ErrorCode, Problem};
+use http::{HeaderValue, StatusCode, header};
+
+use super::edge;
+use crate::error::{AgentError, DeviceError, Error};
+
+/// The content type of a problem document.
+pub(crate) const PROBLEM: HeaderValue = HeaderValue::from_static("application/problem+json");
+
+impl Error {
+    /// Returns the status and the stable code a client sees.
+    pub fn parts(&self) -> (StatusCode, ErrorCode) {
+        use StatusCode as S;
+        match self {
+            Self::Account(error) => account(error),
+            Self::Room(error) => room(error),
+            Self::Message(error) => message(error),
+            Self::Task(error) => task(error),
+            Self::Machine(error) => machine(error),
+            Self::Agent(error) => agent(error),
+            Self::Name(_) | Self::Invalid(_) => (S::BAD_REQUEST, ErrorCode::InvalidRequest),
+            Self::NotSignedIn => (S::UNAUTHORIZED, ErrorCode::NotSignedIn),
+            Self::Forbidden(_) => (S::FORBIDDEN, ErrorCode::Forbidden),
+            Self::NotFound => (S::NOT_FOUND, ErrorCode::NotFound),
+            Self::TooLarge => (S::PAYLOAD_TOO_LARGE, ErrorCode::TooLarge),
+            Self::Device(DeviceError::Pending) => (S::BAD_REQUEST, ErrorCode::AuthorizationPending),
+            Self::Device(DeviceError::SlowDown) => (S::BAD_REQUEST, ErrorCode::SlowDown),
+            Self::Device(DeviceError::Denied) => (S::BAD_REQUEST, ErrorCode::AccessDenied),
+            Self::UnknownHost => (S::MISDIRECTED_REQUEST, ErrorCode::UnknownHost),
+            Self::ForeignOrigin => (S::FORBIDDEN, ErrorCode::ForeignOrigin),
+            Self::FeedTruncated(_) => (S::GONE, ErrorCode::FeedTruncated),
+            Self::VersionGap(_) => (S::UPGRADE_REQUIRED, ErrorCode::VersionGap),
+            Self::ShuttingDown => (S::SERVICE_UNAVAILABLE, ErrorCode::ShuttingDown),
+            Self::Store(_) | Self::Secret(_) | Self::NoRandomness | Self::Internal(_) => {
+                (S::INTERNAL_SERVER_ERROR, ErrorCode::Internal)
+            }
+        }
+    }
+
+    /// Returns what a client gets to read.
+    pub fn problem(&self) -> Problem {
+        let (status, code) = self.parts();
+        let detail = if code == ErrorCode::Internal {
+            tracing::error!(error = %self, cause = ?self, "request failed");
+            "the server met a fault; its log has the cause under this request id".to_owned()
+        } else {
+            self.to_string()
+        };
+        let mut problem = plain(status, code, detail);
+        match self {
+            Self::FeedTruncated(floor) => problem.state = Some(floor.to_string()),
+            Self::Task(error) => about_task(&mut problem, error),
+            Self::Room(error) => about_room(&mut problem, error),
+            Self::Agent(AgentError::Refused(inner)) => {
+                problem.allowed.clone_from(&inner.allowed);
+                problem.state.clone_from(&inner.state);
+            }
+            _ => {}
+        }
+        problem
+    }
+}
+
+/// Makes a problem document of the present request.
+pub(super) fn plain(status: StatusCode, code: ErrorCode, detail: String) -> Problem {
+    Problem {
+        kind: "about:blank".into(),
+        title: status.canonical_reason().unwrap_or("Error").into(),
+        status: status.as_u16(),
+        code,
+        detail,
+        request_id: edge::request_id(),
+        allowed: Vec::new(),
+        state: None,
+    }
+}
+
+/// Answers with a problem document.
+pub(super) fn answer(problem: &Problem) -> Response {
+    let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let body = serde_json::to_vec(problem).unwrap_or_default();
+    (status, [(header::CONTENT_TYPE, PROBLEM)], body).into_response()
+}
+
+impl IntoResponse for Error {
+    fn into_response(self) -> Response {
+        let mut response = answer(&self.problem());
+        self.add_headers(&mut response);
+        response
+    }
+}
+
+impl Error {
+    /// Adds the headers that belong to this error.
+    pub(super) fn add_headers(&self, response: &mut Response) {
+        let headers = response.headers_mut();
+        match self {
+            Self::NotSignedIn => {
+                headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"chatroom\""));
+            }
+            Self::Account(AccountError::TooManyTries(seconds)) => {
+                headers.insert(header::RETRY_AFTER, HeaderValue::from(*seconds));
+            }
+            Self::Device(DeviceError::SlowDown) => {
+                let interval = chatroom_domain::accounts::DEVICE_INTERVAL_S;
+                headers.insert(header::RETRY_AFTER, HeaderValue::from(interval));
+            }
+            Self::ShuttingDown => {
+                headers.insert(header::RETRY_AFTER, HeaderValue::from_static("2"));
+            }
+            _ => {}
+        }
+    }
+}
+
+fn account(error: &AccountError) -> (StatusCode, ErrorCode) {
+    use AccountError as E;
+    use StatusCode as S;
+    match error {
+        E::BadEmail | E::BadName | E::BadPassword => (S::BAD_REQUEST, ErrorCode::InvalidRequest),
+        E::EmailTaken => (S::CONFLICT, ErrorCode::EmailTaken),
+        E::SignUpClosed => (S::FORBIDDEN, ErrorCode::SignUpClosed),
+        E::WrongCredentials => (S::UNAUTHORIZED, ErrorCode::WrongCredentials),
+        E::CodeExpired => (S::BAD_REQUEST, ErrorCode::CodeExpired),
+        E::TooManyTries(_) => (S::TOO_MANY_REQUESTS, ErrorCode::TooManyRequests),
+        E::Hash => (S::INTERNAL_SERVER_ERROR, ErrorCode::Internal),
+    }
+}
+
+fn room(error: &RoomError) -> (StatusCode, ErrorCode) {
+    use RoomError as E;
+    use StatusCode as S;
+    match error {
+        E::NotFound => (S::NOT_FOUND, ErrorCode::NotFound),
+        E::UnknownRole { .. } | E::UnknownTarget { .. } => (S::NOT_FOUND, ErrorCode::UnknownRole),
+        E::BadName | E::BadRoles | E::ReservedRole => (S::BAD_REQUEST, ErrorCode::InvalidRequest),
+    }
+}
+
+fn about_room(problem: &mut Problem, error: &RoomError) {
+    if let RoomError::UnknownRole { roles, .. } | RoomError::UnknownTarget { roles, .. } = error {
+        problem.allowed = roles.iter().map(ToString::to_string).collect();
+    }
+    if matches!(error, RoomError::UnknownTarget { .. }) {
+        problem.allowed.push(Target::USER.to_owned());
+    }
+}
+
+fn message(error: &MessageError) -> (StatusCode, ErrorCode) {
+    use MessageError as E;
+    match error {
+        E::Empty | E::TooLong | E::Terminator(_) | E::Nul => (StatusCode::BAD_REQUEST, ErrorCode::InvalidMessage),
+    }
+}
+
+fn task(error: &TaskError) -> (StatusCode, ErrorCode) {
+    use StatusCode as S;
+    use TaskError as E;
+    match error {
+        E::NotFound | E::NoActiveTask(_) => (S::NOT_FOUND, ErrorCode::NotFound),
+        E::SeveralTasks(_) => (S::CONFLICT, ErrorCode::Conflict),
+        E::State { .. } => (S::CONFLICT, ErrorCode::TaskState),
+        E::NotTheHolder => (S::CONFLICT, ErrorCode::NotTheHolder),
+        E::TooMany => (S::CONFLICT, ErrorCode::TooManyTasks),
+        E::HandoffLimit(_) => (S::CONFLICT, ErrorCode::HandoffLimit),
+        E::HeldForOwner => (S::FORBIDDEN, ErrorCode::Forbidden),
+    }
+}
+
+fn about_task(problem: &mut Problem, error: &TaskError) {
+    if let TaskError::State { state, allowed } = error {
+        problem.state = Some(state.as_str().to_owned());
+        problem.allowed = allowed.iter().map(|state| state.as_str().to_owned()).collect();
+    }
+}
+
+fn machine(error: &MachineError) -> (StatusCode, ErrorCode) {
+    use MachineError as E;
+    use StatusCode as S;
+    match error {
+        E::NotFound | E::Foreign => (S::NOT_FOUND, ErrorCode::NotFound),
+        E::ToolMissing(_) => (S::CONFLICT, ErrorCode::ToolMissing),
+        E::NotConfigured => (S::CONFLICT, ErrorCode::NotConfigured),
+        E::CannotAsk(_) => (S::CONFLICT, ErrorCode::NotPermitted),
+        E::RunsElsewhere => (S::CONFLICT, ErrorCode::RunsElsewhere),
+        E::TooManyCommands => (S::TOO_MANY_REQUESTS, ErrorCode::TooManyCommands),
+        E::BadCommand(_) | E::BadText { .. } => (S::BAD_REQUEST, ErrorCode::InvalidRequest),
+        E::StaleEpoch => (S::CONFLICT, ErrorCode::StaleEpoch),
+    }
+}
+
+fn agent(error: &AgentError) -> (StatusCode, ErrorCode) {
+    use AgentError as E;
+    use StatusCode as S;
+    match error {
+        E::NotRunning => (S::CONFLICT, ErrorCode::NotRunning),
+        E::Offline => (S::CONFLICT, ErrorCode::MachineOffline),
+        E::MachineFailed(_) => (S::BAD_GATEWAY, ErrorCode::MachineFailed),
+        E::Refused(problem) => {
+            let status = StatusCode::from_u16(problem.status).ok().filter(StatusCode::is_client_error);
+            // The machine did not know us or our route: no fault of the caller's.
+            let status = status.filter(|status| !matches!(*status, S::UNAUTHORIZED | S::METHOD_NOT_ALLOWED));
+            (status.unwrap_or(S::BAD_GATEWAY), problem.code)
+        }
+        E::PermissionClosed => (S::CONFLICT, ErrorCode::PermissionClosed),
+        E::PermissionChanged => (S::CONFLICT, ErrorCode::PermissionChanged),
+        E::RoleTaken => (S::CONFLICT, ErrorCode::RoleTaken),
+        E::Superseded => (S::CONFLICT, ErrorCode::Superseded),
+    }
+}

@@ -1,0 +1,169 @@
+//! `/api/events`: the feed, in pages or as a stream.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::{Query, State};
+use axum::http::{HeaderMap, HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use chatroom_protocol::api::events::{EventView, Events};
+use chatroom_protocol::{InstanceId, Problem};
+use chatroom_store::events::{self, Page};
+use futures_util::stream;
+use serde::Deserialize;
+use tokio::sync::watch;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::Json;
+use super::caller::Person;
+use crate::accounts::{self, instances};
+use crate::app::{App, Topic};
+use crate::error::Error;
+
+/// How long a stream is silent before it says that it lives, and looks whether it may.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// How many events are read at once.
+const PAGE: u64 = 100;
+
+/// The routes of this resource.
+pub fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(read))
+}
+
+/// Which part of which feed is asked for.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct FeedQuery {
+    /// Whose feed; the caller's own instance if omitted.
+    instance: Option<InstanceId>,
+    /// Only events after this position; from the oldest that is kept if omitted.
+    after: Option<i64>,
+    /// At most so many, 1 to 500; 100 if omitted. A stream has no limit.
+    limit: Option<u64>,
+}
+
+/// Reads what the caller may see of an instance's feed.
+///
+/// With `Accept: text/event-stream` it goes on as a stream whose event ids are positions, so that a reader
+/// resumes with `Last-Event-ID`. Where the feed no longer reaches back that far, the answer is 410
+/// `feed_truncated`, and `state` says after which position to go on.
+#[utoipa::path(get, path = "/api/events", tag = "events", security(("session" = [])), params(FeedQuery),
+    responses((status = 200, content((Events = "application/json"), (String = "text/event-stream"))),
+        (status = "4XX", body = Problem)))]
+async fn read(
+    person: Person,
+    headers: HeaderMap,
+    State(app): State<App>,
+    Query(query): Query<FeedQuery>,
+) -> Result<Response, Error> {
+    let reader = app.reader();
+    let instance = match query.instance {
+        Some(id) => instances::find(&reader, id, person.user).await?.id,
+        None => accounts::home(&reader, person.user).await?,
+    };
+    let accepts = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+    let streams = accepts.contains("text/event-stream");
+    let resumed = headers.get("last-event-id").filter(|_| streams).map(|id| {
+        let id = id.to_str().ok().and_then(|id| id.parse().ok());
+        id.ok_or_else(|| Error::Invalid("Last-Event-ID must be a position of the feed".into()))
+    });
+    // Subscribed before the first look: what is written in between wakes.
+    let feed = app.wake.subscribe(Topic::Feed(instance));
+    let access = app.wake.subscribe(Topic::User(person.user));
+    let limit = if streams { PAGE } else { query.limit.unwrap_or(PAGE).clamp(1, 500) };
+    let page = match resumed.transpose()?.or(query.after) {
+        Some(after) => events::read(&reader, instance, person.user, after, limit).await?,
+        None => match events::read(&reader, instance, person.user, 0, limit).await? {
+            Page::Truncated(floor) => events::read(&reader, instance, person.user, floor, limit).await?,
+            page @ Page::Events(..) => page,
+        },
+    };
+    match page {
+        Page::Truncated(floor) => Err(Error::FeedTruncated(floor)),
+        Page::Events(found, next) if streams => {
+            let follower = Follower { app, person, instance, found, next, feed, access };
+            Ok(follower.into_response())
+        }
+        Page::Events(found, next) => Ok(Json(Events { instance_id: instance, events: found, next }).into_response()),
+    }
+}
+
+/// One open stream.
+struct Follower {
+    app: App,
+    person: Person,
+    instance: InstanceId,
+    found: Vec<EventView>,
+    next: i64,
+    feed: watch::Receiver<u64>,
+    access: watch::Receiver<u64>,
+}
+
+impl IntoResponse for Follower {
+    fn into_response(self) -> Response {
+        let head = Ok::<_, Infallible>("retry: 1000\n\n".to_owned());
+        let chunks = stream::unfold(self, async |mut follower| {
+            let chunk = follower.next_chunk().await?;
+            Some((Ok(chunk), follower))
+        });
+        let body = Body::from_stream(futures_util::StreamExt::chain(stream::iter([head]), chunks));
+        let kind = [(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"))];
+        (kind, body).into_response()
+    }
+}
+
+impl Follower {
+    /// Returns what to send next; the stream ends when its session, its membership or the server does.
+    async fn next_chunk(&mut self) -> Option<String> {
+        if !self.found.is_empty() {
+            return Some(std::mem::take(&mut self.found).iter().map(written).collect());
+        }
+        loop {
+            let woken = tokio::select! {
+                () = self.app.stopping.cancelled() => return None,
+                changed = self.access.changed() => changed.map(|()| true),
+                changed = self.feed.changed() => changed.map(|()| true),
+                () = tokio::time::sleep(KEEP_ALIVE) => Ok(false),
+            };
+            let woken = woken.ok()?;
+            match self.look().await {
+                Ok(Some(chunk)) if !chunk.is_empty() => return Some(chunk),
+                Ok(Some(_)) if !woken => return Some(": still here\n\n".to_owned()),
+                Ok(Some(_)) => {}
+                Ok(None) => return None,
+                Err(error) => {
+                    tracing::error!(%error, "a stream of events broke off; its reader will resume");
+                    return None;
+                }
+            }
+        }
+    }
+
+    async fn look(&mut self) -> Result<Option<String>, Error> {
+        let reader = self.app.reader();
+        let Person { user, session } = self.person;
+        let now = self.app.clock.now();
+        let live = chatroom_store::sessions::find(&reader, session, user, now).await?.is_some();
+        if !live || chatroom_store::instances::find(&reader, self.instance, user).await?.is_none() {
+            return Ok(None);
+        }
+        match events::read(&reader, self.instance, user, self.next, PAGE).await? {
+            // The reader comes back, and then gets 410 with where to start.
+            Page::Truncated(_) => Ok(None),
+            Page::Events(found, next) => {
+                self.next = next;
+                if u64::try_from(found.len()).is_ok_and(|count| count == PAGE) {
+                    self.feed.mark_changed();
+                }
+                Ok(Some(found.iter().map(written).collect()))
+            }
+        }
+    }
+}
+
+fn written(event: &EventView) -> String {
+    let data = serde_json::to_string(event).unwrap_or_default();
+    format!("id: {}\ndata: {data}\n\n", event.position)
+}

@@ -1,0 +1,125 @@
+//! Machines of the caller: registering, naming, removing, configuring, and how another computer joins.
+
+mod join;
+mod tunnel;
+
+use axum::extract::{Path, State};
+use chatroom_protocol::api::Done;
+use chatroom_protocol::api::machines::{
+    AgentConfigView, IssuedMachine, MachineView, Machines, RegisterMachine, RenameMachine, UpdateAgentConfig,
+};
+use chatroom_protocol::{MachineId, Problem, Role, RoomId};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::app::App;
+use crate::error::Error;
+use crate::http::Json;
+use crate::http::caller::Person;
+use crate::machines::{self, configs, credential, removal, view};
+use crate::rooms;
+
+/// The routes of this resource.
+pub fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(list))
+        .routes(routes!(show, register, rename, remove))
+        .routes(routes!(issue))
+        .routes(routes!(configure))
+        .merge(join::routes())
+        .merge(tunnel::routes())
+}
+
+/// Lists the caller's machines, by alias.
+#[utoipa::path(get, path = "/api/machines", tag = "machines", security(("session" = [])),
+    responses((status = 200, body = Machines), (status = "4XX", body = Problem)))]
+async fn list(person: Person, State(app): State<App>) -> Result<Json<Machines>, Error> {
+    let now = app.clock.now();
+    let machines = chatroom_store::machines::list(&app.reader(), person.user).await?;
+    let machines = machines.into_iter().map(|machine| view(machine, now)).collect();
+    Ok(Json(Machines { machines }))
+}
+
+/// Shows a machine of the caller.
+#[utoipa::path(get, path = "/api/machines/{machineId}", tag = "machines", security(("session" = [])),
+    params(("machineId" = MachineId, Path)), responses((status = 200, body = MachineView), (status = "4XX", body = Problem)))]
+async fn show(person: Person, State(app): State<App>, Path(id): Path<MachineId>) -> Result<Json<MachineView>, Error> {
+    let machine = machines::find(&app.reader(), id, person.user).await?;
+    Ok(Json(view(machine, app.clock.now())))
+}
+
+/// Registers the computer the caller is signed in on, under the id its home made for itself. Again is the same as once.
+#[utoipa::path(put, path = "/api/machines/{machineId}", tag = "machines", security(("session" = [])),
+    params(("machineId" = MachineId, Path)), request_body = RegisterMachine,
+    responses((status = 200, body = MachineView), (status = "4XX", body = Problem)))]
+async fn register(
+    person: Person,
+    State(app): State<App>,
+    Path(id): Path<MachineId>,
+    Json(body): Json<RegisterMachine>,
+) -> Result<Json<MachineView>, Error> {
+    let mut work = app.begin().await?;
+    let machine = machines::register(&mut work, person.user, id, body).await?;
+    let now = work.now;
+    work.commit().await?;
+    Ok(Json(view(machine, now)))
+}
+
+/// Gives a machine another name.
+#[utoipa::path(patch, path = "/api/machines/{machineId}", tag = "machines", security(("session" = [])),
+    params(("machineId" = MachineId, Path)), request_body = RenameMachine,
+    responses((status = 200, body = MachineView), (status = "4XX", body = Problem)))]
+async fn rename(
+    person: Person,
+    State(app): State<App>,
+    Path(id): Path<MachineId>,
+    Json(body): Json<RenameMachine>,
+) -> Result<Json<MachineView>, Error> {
+    let mut work = app.begin().await?;
+    let machine = machines::rename(&mut work, person.user, id, &body.alias).await?;
+    let now = work.now;
+    work.commit().await?;
+    Ok(Json(view(machine, now)))
+}
+
+/// Removes a machine: its credential and its tunnel end, its configurations go, its roles are free.
+#[utoipa::path(delete, path = "/api/machines/{machineId}", tag = "machines", security(("session" = [])),
+    params(("machineId" = MachineId, Path)), responses((status = 200, body = Done), (status = "4XX", body = Problem)))]
+async fn remove(person: Person, State(app): State<App>, Path(id): Path<MachineId>) -> Result<Json<Done>, Error> {
+    removal::remove(&app, person.user, id).await?;
+    Ok(Json(Done { changed: true }))
+}
+
+/// Makes a new credential for a machine; the one before it stops working at once.
+#[utoipa::path(post, path = "/api/machines/{machineId}/credential", tag = "machines", security(("session" = [])),
+    params(("machineId" = MachineId, Path)), responses((status = 200, body = IssuedMachine), (status = "4XX", body = Problem)))]
+async fn issue(
+    person: Person,
+    State(app): State<App>,
+    Path(id): Path<MachineId>,
+) -> Result<Json<IssuedMachine>, Error> {
+    let mut work = app.begin().await?;
+    let machine = machines::find(&work.tx, id, person.user).await?;
+    let issued = credential::issue(&mut work, machine).await?;
+    work.commit().await?;
+    credential::cut(&app, id);
+    Ok(Json(issued))
+}
+
+/// Saves which tool a role runs on a machine of the caller, and where.
+#[utoipa::path(put, path = "/api/machines/{machineId}/agents/{chatroomId}/{role}", tag = "machines", security(("session" = [])),
+    params(("machineId" = MachineId, Path), ("chatroomId" = RoomId, Path), ("role" = Role, Path)), request_body = UpdateAgentConfig,
+    responses((status = 200, body = AgentConfigView), (status = "4XX", body = Problem)))]
+async fn configure(
+    person: Person,
+    State(app): State<App>,
+    Path((id, room, role)): Path<(MachineId, RoomId, Role)>,
+    Json(body): Json<UpdateAgentConfig>,
+) -> Result<Json<AgentConfigView>, Error> {
+    let mut work = app.begin().await?;
+    let machine = machines::find(&work.tx, id, person.user).await?;
+    let room = rooms::find(&work.tx, room, person.user).await?;
+    let config = configs::update(&mut work, person.user, machine.id, &room, role, body).await?;
+    work.commit().await?;
+    Ok(Json(configs::view(config)))
+}

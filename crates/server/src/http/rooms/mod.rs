@@ -1,0 +1,138 @@
+//! `/api/chatrooms`: rooms and messages.
+
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use chatroom_domain::rooms::Room;
+use chatroom_protocol::api::Done;
+use chatroom_protocol::api::rooms::{CreateRoom, MessageView, Messages, RoomView, Rooms, SendMessage};
+use chatroom_protocol::{MessageId, Problem, Role, RoomId};
+use chatroom_store::messages::Window;
+use serde::Deserialize;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::app::App;
+use crate::error::Error;
+use crate::http::Json;
+use crate::http::caller::{AnyCaller, Person};
+use crate::rooms::{self, messages};
+
+/// The routes of this resource.
+pub fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(create, list))
+        .routes(routes!(show))
+        .routes(routes!(send, read))
+        .routes(routes!(delete_message))
+}
+
+/// Makes a room.
+#[utoipa::path(post, path = "/api/chatrooms", tag = "rooms", security(("session" = [])), request_body = CreateRoom,
+    responses((status = 201, body = RoomView), (status = "4XX", body = Problem)))]
+async fn create(
+    person: Person,
+    State(app): State<App>,
+    Json(body): Json<CreateRoom>,
+) -> Result<(StatusCode, Json<RoomView>), Error> {
+    let mut work = app.begin().await?;
+    let room = rooms::create(&mut work, person.user, body).await?;
+    work.commit().await?;
+    Ok((StatusCode::CREATED, Json(view(room))))
+}
+
+/// Lists the caller's rooms.
+#[utoipa::path(get, path = "/api/chatrooms", tag = "rooms", security(("session" = [])),
+    responses((status = 200, body = Rooms), (status = "4XX", body = Problem)))]
+async fn list(person: Person, State(app): State<App>) -> Result<Json<Rooms>, Error> {
+    let rooms = chatroom_store::rooms::list(&app.reader(), person.user).await?;
+    Ok(Json(Rooms { chatrooms: rooms.into_iter().map(view).collect() }))
+}
+
+/// Shows a room.
+#[utoipa::path(get, path = "/api/chatrooms/{chatroomId}", tag = "rooms", security(("session" = []), ("run" = [])),
+    params(("chatroomId" = RoomId, Path)), responses((status = 200, body = RoomView), (status = "4XX", body = Problem)))]
+async fn show(
+    AnyCaller(caller): AnyCaller,
+    State(app): State<App>,
+    Path(id): Path<RoomId>,
+) -> Result<Json<RoomView>, Error> {
+    Ok(Json(view(rooms::for_caller(&app.reader(), &caller, id).await?)))
+}
+
+/// Says something. A person's message becomes a task, at once or from the queue; an agent's is a note.
+#[utoipa::path(post, path = "/api/chatrooms/{chatroomId}/messages", tag = "rooms", security(("session" = []), ("run" = [])),
+    params(("chatroomId" = RoomId, Path)), request_body = SendMessage,
+    responses((status = 201, body = MessageView), (status = "4XX", body = Problem)))]
+async fn send(
+    AnyCaller(caller): AnyCaller,
+    State(app): State<App>,
+    Path(id): Path<RoomId>,
+    Json(body): Json<SendMessage>,
+) -> Result<(StatusCode, Json<MessageView>), Error> {
+    let mut work = app.begin().await?;
+    let room = rooms::for_caller(&work.tx, &caller, id).await?;
+    let message = messages::send(&mut work, &caller, &room, body).await?;
+    work.commit().await?;
+    Ok((StatusCode::CREATED, Json(messages::view(message))))
+}
+
+/// Which part of a history is asked for.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(rename_all = "camelCase")]
+struct HistoryQuery {
+    /// Only what came after this message.
+    since_message_id: Option<MessageId>,
+    /// Only what this role said, or `user`, or `system`.
+    sender_role: Option<String>,
+    /// At most so many, 1 to 500; 50 if omitted.
+    limit: Option<u64>,
+}
+
+/// Reads the history in order, and what waits in the queue.
+#[utoipa::path(get, path = "/api/chatrooms/{chatroomId}/messages", tag = "rooms", security(("session" = []), ("run" = [])),
+    params(("chatroomId" = RoomId, Path), HistoryQuery), responses((status = 200, body = Messages), (status = "4XX", body = Problem)))]
+async fn read(
+    AnyCaller(caller): AnyCaller,
+    State(app): State<App>,
+    Path(id): Path<RoomId>,
+    Query(query): Query<HistoryQuery>,
+) -> Result<Json<Messages>, Error> {
+    let reader = app.reader();
+    let room = rooms::for_caller(&reader, &caller, id).await?;
+    if let Some(sender) = query.sender_role.as_deref().filter(|sender| !matches!(*sender, "user" | "system")) {
+        room.role(&Role::parse(sender)?)?;
+    }
+    let after = match query.since_message_id {
+        Some(id) => Some(chatroom_store::messages::find(&reader, room.id, id).await?.ok_or(Error::NotFound)?.position),
+        None => None,
+    };
+    let window = Window { after, sender: query.sender_role, limit: query.limit.unwrap_or(50).clamp(1, 500) };
+    Ok(Json(messages::read(&reader, &room, &window).await?))
+}
+
+/// Takes back a queued message of the caller. One that is a task already stays.
+#[utoipa::path(delete, path = "/api/chatrooms/{chatroomId}/messages/{messageId}", tag = "rooms", security(("session" = [])),
+    params(("chatroomId" = RoomId, Path), ("messageId" = MessageId, Path)), responses((status = 200, body = Done), (status = "4XX", body = Problem)))]
+async fn delete_message(
+    person: Person,
+    State(app): State<App>,
+    Path((id, message)): Path<(RoomId, MessageId)>,
+) -> Result<Json<Done>, Error> {
+    let caller = person.caller();
+    let mut work = app.begin().await?;
+    let room = rooms::for_caller(&work.tx, &caller, id).await?;
+    let changed = messages::delete_queued(&mut work, &caller, &room, message).await?;
+    work.commit().await?;
+    Ok(Json(Done { changed }))
+}
+
+fn view(room: Room) -> RoomView {
+    RoomView {
+        chatroom_id: room.id,
+        instance_id: room.instance,
+        name: room.name,
+        roles: room.roles,
+        entry: room.entry,
+        created_at: room.created_at,
+    }
+}

@@ -1,0 +1,21 @@
+//! The control plane: accounts, rooms, tasks, machines, commands, and the HTTP
+//! API over them.
+//!
+//! What the product does lives in the modules named for its nouns and knows no
+//! HTTP; `http/` is the edge that reads, begins, acts, commits and answers.
+
+pub mod accounts;
+pub mod agents;
+pub mod app;
+pub mod commands;
+pub mod config;
+pub mod error;
+pub mod http;
+pub mod machines;
+pub mod rooms;
+pub mod secrets;
+pub mod serve;
+pub mod tasks;
+
+pub use app::App;
+pub use error::Error;

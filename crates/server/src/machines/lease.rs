@@ -1,0 +1,110 @@
+//! Online is a lease: written when a tunnel is up, renewed while the daemon
+//! answers, ended with the tunnel. It is read by the clock, so a server that
+//! died leaves nobody online.
+//!
+//! Renewing writes no event, and one statement serves all machines.
+
+use std::time::Duration;
+
+use chatroom_domain::agents::RUN_TOKEN_MS;
+use chatroom_domain::machines::{LEASE_MS, Machine, RENEW_EVERY_MS};
+use chatroom_protocol::api::daemon::{Ping, Pong};
+use chatroom_protocol::{MachineId, PROTOCOL_VERSION};
+use chatroom_store::events::NewEvent;
+use chatroom_tunnel::Generation;
+use futures_util::future::join_all;
+
+use super::call::{CallError, Peer};
+use super::{credential, tell};
+use crate::app::{App, Work};
+use crate::error::Error;
+use crate::rooms;
+
+/// How often leases are renewed.
+pub const RENEW_EVERY: Duration = Duration::from_millis(RENEW_EVERY_MS.unsigned_abs());
+
+/// Asks a daemon whether it is there, and shows it that we are who it knows.
+pub async fn ping(peer: &Peer) -> Result<Pong, CallError> {
+    let ping = Ping { protocol_version: PROTOCOL_VERSION, server_version: env!("CARGO_PKG_VERSION").to_owned() };
+    peer.post("/platform/ping", &ping).await
+}
+
+/// Renews the lease of every machine whose daemon answers.
+pub async fn renew(app: App) -> Result<(), Error> {
+    let asked = app.links.keys().into_iter().map(|id| ask(&app, id));
+    let answered: Vec<_> = join_all(asked).await.into_iter().flatten().collect();
+    if answered.is_empty() {
+        return Ok(());
+    }
+    let work = app.begin().await?;
+    // A tunnel that ended meanwhile has ended its lease, or is about to: writes come one after another.
+    let alive: Vec<MachineId> = answered
+        .into_iter()
+        .filter(|(id, generation)| app.links.generation(id) == Some(*generation))
+        .map(|(id, _)| id)
+        .collect();
+    let lease_until = work.now.plus_millis(LEASE_MS);
+    chatroom_store::machines::renew(&work.tx, &alive, work.now, lease_until).await?;
+    let token_until = work.now.plus_millis(RUN_TOKEN_MS);
+    chatroom_store::runs::renew_tokens(&work.tx, &alive, token_until).await?;
+    work.commit().await
+}
+
+async fn ask(app: &App, id: MachineId) -> Option<(MachineId, Generation)> {
+    let generation = app.links.generation(&id)?;
+    let link = app.links.get(&id)?;
+    let asked = async {
+        let proof = credential::proof(app, &app.reader(), id).await?;
+        let peer = Peer { link: link.clone(), token: proof.token };
+        ping(&peer).await?;
+        Ok::<_, Error>(())
+    };
+    let Err(error) = asked.await else {
+        return Some((id, generation));
+    };
+    tracing::info!(machine.id = %id, %error, "a machine did not answer");
+    let machine = chatroom_store::machines::of(&app.reader(), id).await;
+    if let Ok(machine) = machine
+        && !machine.is_some_and(|machine| machine.online(app.clock.now()))
+    {
+        // Its lease is over: let the daemon dial again, and say that it was away.
+        link.close();
+    }
+    None
+}
+
+/// Writes that a machine is online, and tells those who look at its agents.
+pub async fn begin(work: &mut Work, machine: &Machine, epoch: u64, version: &str) -> Result<(), Error> {
+    let lease_until = work.now.plus_millis(LEASE_MS);
+    chatroom_store::machines::connected(&work.tx, machine.id, epoch, version, work.now, lease_until).await?;
+    let token_until = work.now.plus_millis(RUN_TOKEN_MS);
+    chatroom_store::runs::renew_tokens(&work.tx, &[machine.id], token_until).await?;
+    tell(work, machine, "machine.online", None).await?;
+    tell_rooms(work, machine, "agent.reachable").await
+}
+
+/// Writes that a machine is offline, and tells those who look at its agents.
+pub async fn end(work: &mut Work, id: MachineId) -> Result<(), Error> {
+    // A removed machine has told its end already.
+    let Some(machine) = chatroom_store::machines::of(&work.tx, id).await? else {
+        return Ok(());
+    };
+    chatroom_store::machines::disconnected(&work.tx, id, work.now).await?;
+    tell(work, &machine, "machine.offline", None).await?;
+    tell_rooms(work, &machine, "agent.unreachable").await
+}
+
+async fn tell_rooms(work: &mut Work, machine: &Machine, kind: &'static str) -> Result<(), Error> {
+    for run in chatroom_store::runs::live_on(&work.tx, machine.id).await? {
+        let room = rooms::of(&work.tx, run.room).await?;
+        let event = NewEvent {
+            kind,
+            room: Some(run.room),
+            role: Some(run.role),
+            subject: Some(run.id.to_string()),
+            ..NewEvent::default()
+        };
+        work.event(room.instance, event).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,191 @@
+//! Pushing what a machine has not taken yet down its tunnel.
+//!
+//! Work is pushed in lanes: one lane per agent keeps starts and stops in order,
+//! one per run keeps prompts in order, and a ping has a lane of its own, so that
+//! a slow start never delays it.
+
+use std::collections::HashSet;
+use std::convert::Infallible;
+use std::time::Duration;
+
+use chatroom_domain::agents::{Prompt, PromptPurpose, PromptState};
+use chatroom_domain::commands::{Command, CommandEvent};
+use chatroom_domain::tasks::{Holder, Task};
+use chatroom_protocol::api::daemon::{CommandReceipt, PromptReceipt, PushPrompt};
+use chatroom_protocol::api::tasks::TaskState;
+use chatroom_protocol::{CommandId, MachineId, Role, RoomId, RunId};
+use futures_util::future::BoxFuture;
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
+
+use super::call::{CallError, Peer};
+use crate::agents;
+use crate::app::{App, Topic};
+use crate::commands;
+use crate::error::Error;
+use crate::rooms;
+
+/// How long a lane rests after a push that failed.
+const REST: Duration = Duration::from_secs(2);
+
+/// What is pushed one after another.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Lane {
+    Agent(RoomId, Role),
+    Run(RunId),
+    Alone(CommandId),
+}
+
+type Push<'a> = BoxFuture<'a, (Lane, Result<(), Error>)>;
+
+/// Pushes whatever there is to push, for as long as it is polled.
+///
+/// Nothing awaited in the loop itself may write: a push that has begun a write
+/// only moves on while the loop polls it.
+pub(super) async fn push(app: &App, id: MachineId, peer: &Peer) -> Result<Infallible, Error> {
+    let mut changes = app.wake.subscribe(Topic::Machine(id));
+    let mut busy = HashSet::new();
+    let mut pushes: FuturesUnordered<Push<'_>> = FuturesUnordered::new();
+    loop {
+        changes.borrow_and_update();
+        pushes.extend(look(app, id, peer, &mut busy).await?);
+        tokio::select! {
+            woken = changes.changed() => if woken.is_err() {
+                return Err(Error::Internal("nobody wakes this machine any more".into()));
+            },
+            Some((lane, done)) = pushes.next(), if !pushes.is_empty() => {
+                busy.remove(&lane);
+                done?;
+            }
+        }
+    }
+}
+
+/// Returns the pushes of lanes that are not busy, and makes them so.
+async fn look<'a>(
+    app: &'a App,
+    id: MachineId,
+    peer: &'a Peer,
+    busy: &mut HashSet<Lane>,
+) -> Result<Vec<Push<'a>>, Error> {
+    let reader = app.reader();
+    let mut pushes: Vec<Push<'a>> = Vec::new();
+    for (command, sealed) in chatroom_store::commands::pending(&reader, id).await? {
+        let lane = match &command.slot {
+            Some((room, role)) => Lane::Agent(*room, role.clone()),
+            None => Lane::Alone(command.id),
+        };
+        if busy.insert(lane.clone()) {
+            pushes.push(Box::pin(async move { (lane, push_command(app, peer, command, &sealed).await) }));
+        }
+    }
+    for prompt in chatroom_store::prompts::pending(&reader, id).await? {
+        let lane = Lane::Run(prompt.run);
+        if busy.insert(lane.clone()) {
+            pushes.push(Box::pin(async move { (lane, push_prompt(app, peer, prompt).await) }));
+        }
+    }
+    Ok(pushes)
+}
+
+async fn push_command(app: &App, peer: &Peer, command: Command, sealed: &str) -> Result<(), Error> {
+    let now = app.clock.now();
+    if command.deadline_at <= now {
+        return settle(app, &command, [CommandEvent::DeadlinePassed]).await;
+    }
+    let push = match commands::push_body(app, &command, sealed, now) {
+        Ok(push) => push,
+        Err(error) => {
+            tracing::error!(command.id = %command.id, %error, "a command could not be read back");
+            let why = "the server could not read what it had kept for this; send it again".into();
+            return settle(app, &command, [CommandEvent::Refused(why)]).await;
+        }
+    };
+    match peer.post::<CommandReceipt>("/commands", &push).await {
+        Ok(CommandReceipt { outcome, .. }) => {
+            let outcome = outcome.and_then(|outcome| commands::heard(outcome.status, outcome.result));
+            let events = std::iter::once(CommandEvent::Received).chain(outcome);
+            settle(app, &command, events).await
+        }
+        Err(error) if error.is_final() => {
+            let why = format!("the machine refused it: {error}");
+            settle(app, &command, [CommandEvent::Refused(why)]).await
+        }
+        Err(error) => {
+            tracing::info!(command.id = %command.id, %error, "a command could not be pushed; it will be again");
+            rest(peer, &error).await;
+            Ok(())
+        }
+    }
+}
+
+async fn settle(app: &App, command: &Command, events: impl IntoIterator<Item = CommandEvent>) -> Result<(), Error> {
+    let mut work = app.begin().await?;
+    for event in events {
+        commands::settle(&mut work, command.machine, command.id, event).await?;
+    }
+    work.commit().await
+}
+
+async fn push_prompt(app: &App, peer: &Peer, prompt: Prompt) -> Result<(), Error> {
+    if !still_wanted(app, &prompt).await? {
+        return drop_prompt(app, &prompt).await;
+    }
+    let path = format!("/agents/{}/prompts", prompt.run);
+    let push = PushPrompt { prompt_id: prompt.id, text: prompt.text.clone() };
+    match peer.post::<PromptReceipt>(&path, &push).await {
+        Ok(_) => {
+            let mut work = app.begin().await?;
+            agents::life::accepted(&mut work, prompt.run, prompt.id).await?;
+            work.commit().await
+        }
+        Err(error) if error.is_final() => {
+            tracing::info!(run.id = %prompt.run, %error, "a machine refused a prompt");
+            drop_prompt(app, &prompt).await
+        }
+        Err(error) => {
+            tracing::info!(run.id = %prompt.run, %error, "a prompt could not be pushed; it will be again");
+            rest(peer, &error).await;
+            Ok(())
+        }
+    }
+}
+
+/// Returns whether a prompt is still about what it was made for.
+async fn still_wanted(app: &App, prompt: &Prompt) -> Result<bool, Error> {
+    let reader = app.reader();
+    let (id, held) = match &prompt.purpose {
+        PromptPurpose::FollowUp => return Ok(true),
+        PromptPurpose::Task(task) => (*task, false),
+        PromptPurpose::Reminder(task) => (*task, true),
+    };
+    let Some(run) = chatroom_store::runs::of(&reader, prompt.run).await? else {
+        return Ok(false);
+    };
+    let task: Option<Task> = chatroom_store::tasks::find(&reader, run.room, id).await?;
+    Ok(task.is_some_and(|task| {
+        let by_run = task.holder == Some(Holder::Run(run.id));
+        match task.state {
+            TaskState::Pending => !held,
+            TaskState::Acknowledged | TaskState::InProgress => by_run,
+            TaskState::Completed => false,
+        }
+    }))
+}
+
+async fn drop_prompt(app: &App, prompt: &Prompt) -> Result<(), Error> {
+    let mut work = app.begin().await?;
+    chatroom_store::prompts::set_state(&work.tx, prompt.id, PromptState::Done).await?;
+    if let Some(run) = chatroom_store::runs::of(&work.tx, prompt.run).await? {
+        let room = rooms::of(&work.tx, run.room).await?;
+        agents::offer(&mut work, &room, &run.role).await?;
+    }
+    work.commit().await
+}
+
+async fn rest(peer: &Peer, error: &CallError) {
+    if error.is_distrust() {
+        // It does not know us any more; it dials again with what it has now.
+        peer.link.close();
+    }
+    tokio::time::sleep(REST).await;
+}

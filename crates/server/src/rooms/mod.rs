@@ -1,0 +1,73 @@
+//! Rooms: making them, finding them, and what is said in them.
+
+pub mod messages;
+pub mod prompts;
+
+use chatroom_domain::access::Caller;
+use chatroom_domain::rooms::{self, Room, RoomError};
+use chatroom_protocol::api::rooms::CreateRoom;
+use chatroom_protocol::{Role, RoomId, UserId};
+use chatroom_store::Access;
+use chatroom_store::events::NewEvent;
+
+use crate::app::Work;
+use crate::error::Error;
+
+/// Makes a room in an instance of `user`: the one named, else their own.
+pub async fn create(work: &mut Work, user: UserId, body: CreateRoom) -> Result<Room, Error> {
+    let (name, entry) = rooms::check_new(&body.name, &body.roles, body.entry.as_ref())?;
+    let instances = chatroom_store::instances::of_user(&work.tx, user).await?;
+    let instance = match body.instance_id {
+        Some(wanted) => instances.iter().find(|instance| instance.id == wanted),
+        None => instances.iter().find(|instance| instance.owner == user).or(instances.first()),
+    }
+    .ok_or(Error::NotFound)?;
+    let room = Room {
+        id: work.app.id(RoomId::from_parts)?,
+        instance: instance.id,
+        name,
+        roles: body.roles,
+        entry,
+        created_at: work.now,
+    };
+    chatroom_store::rooms::insert(&work.tx, &room).await?;
+    let created = NewEvent {
+        kind: "room.created",
+        user: Some(user),
+        room: Some(room.id),
+        subject: Some(room.id.to_string()),
+        outcome: Some(room.name.clone()),
+        ..NewEvent::default()
+    };
+    work.event(room.instance, created).await?;
+    Ok(room)
+}
+
+/// Returns a room `user` is a member of.
+pub async fn find(db: &impl Access, id: RoomId, user: UserId) -> Result<Room, Error> {
+    Ok(chatroom_store::rooms::find(db, id, user).await?.ok_or(RoomError::NotFound)?)
+}
+
+/// Returns a room on behalf of the platform itself.
+pub async fn of(db: &impl Access, id: RoomId) -> Result<Room, Error> {
+    Ok(chatroom_store::rooms::of(db, id).await?.ok_or(RoomError::NotFound)?)
+}
+
+/// Returns the room a caller may act in: a member's, or a run's own.
+pub async fn for_caller(db: &impl Access, caller: &Caller, id: RoomId) -> Result<Room, Error> {
+    match caller {
+        Caller::Run { room, .. } if *room != id => Err(RoomError::NotFound.into()),
+        Caller::Machine { .. } => Err(Error::Forbidden("a machine does not act in rooms")),
+        Caller::Run { user, .. } | Caller::Person { user, .. } => find(db, id, *user).await,
+    }
+}
+
+/// Checks that a caller may speak for a role: a member for any, a run only for its own.
+pub fn check_role(caller: &Caller, room: &Room, role: &Role) -> Result<(), Error> {
+    if let Caller::Run { role: own, .. } = caller
+        && own != role
+    {
+        return Err(Error::Forbidden("inside a run you speak for your own role only"));
+    }
+    Ok(room.role(role)?)
+}

@@ -1,0 +1,232 @@
+//! A server, from its start to its stop.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chatroom_store::{Store, StoreError};
+use chatroom_tunnel::{Links, Listener};
+use rustls_pki_types::pem::PemObject as _;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::accounts::throttle::Throttle;
+use crate::app::{App, Clock, Shared, Wake};
+use crate::config::{Config, Tls};
+use crate::error::Error;
+use crate::secrets::{self, KeyError};
+
+/// How long requests in flight may go on once the server stops.
+const DRAIN: Duration = Duration::from_secs(10);
+/// How long the server's own tasks may go on after that.
+const TASKS: Duration = Duration::from_secs(5);
+
+/// A server that runs.
+pub struct Server {
+    /// Where it listens.
+    pub addr: SocketAddr,
+    /// What its parts share.
+    pub app: App,
+    listener: JoinHandle<()>,
+    closed: CancellationToken,
+}
+
+/// Why a server did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The folder of its data cannot be made.
+    #[error("the folder {path} cannot be used: {error}")]
+    Folder {
+        /// Where it is.
+        path: String,
+        /// Why not.
+        error: std::io::Error,
+    },
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The keys.
+    #[error(transparent)]
+    Keys(#[from] KeyError),
+    /// The address is taken or not this computer's.
+    #[error("cannot listen on {address}: {error}; choose another with --port or --listen")]
+    Listen {
+        /// What was tried.
+        address: SocketAddr,
+        /// Why not.
+        error: std::io::Error,
+    },
+    /// The certificate or its key.
+    #[error("cannot speak TLS with {path}: {why}")]
+    Tls {
+        /// The file.
+        path: String,
+        /// What is wrong.
+        why: String,
+    },
+    /// Anything else.
+    #[error(transparent)]
+    Other(#[from] Error),
+}
+
+/// Work that is done again and again.
+pub struct Job {
+    /// What the log calls it.
+    pub name: &'static str,
+    /// How often.
+    pub every: Duration,
+    /// One round of it.
+    pub round: fn(App) -> Round,
+}
+
+/// One round of a job.
+pub type Round = Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;
+
+/// Every job of the server: each noun that has some adds its own here.
+fn jobs() -> Vec<Job> {
+    vec![
+        Job {
+            name: "forget what has expired",
+            every: Duration::from_mins(10),
+            round: |app| Box::pin(crate::accounts::sweep(app)),
+        },
+        Job { name: "forget old events", every: Duration::from_hours(1), round: |app| Box::pin(prune_events(app)) },
+        Job {
+            name: "renew the leases of machines",
+            every: crate::machines::lease::RENEW_EVERY,
+            round: |app| Box::pin(crate::machines::lease::renew(app)),
+        },
+        Job {
+            name: "give back claims that were never started",
+            every: Duration::from_secs(5),
+            round: |app| Box::pin(crate::tasks::release_unstarted(app)),
+        },
+        Job {
+            name: "end commands whose time is over",
+            every: Duration::from_secs(1),
+            round: |app| Box::pin(crate::commands::expiry::expire(app)),
+        },
+        Job {
+            name: "forget old commands",
+            every: Duration::from_hours(1),
+            round: |app| Box::pin(crate::commands::expiry::prune(app)),
+        },
+    ]
+}
+
+/// Forgets events past their retention. Done every hour, each round is small.
+async fn prune_events(app: App) -> Result<(), Error> {
+    let days = i64::from(app.config.event_retention_days);
+    let work = app.begin().await?;
+    let forgotten = chatroom_store::events::prune(&work.tx, work.now.plus_millis(-days * 24 * 3600 * 1000)).await?;
+    work.commit().await?;
+    if forgotten > 0 {
+        tracing::info!(events = forgotten, "forgot old events");
+    }
+    Ok(())
+}
+
+impl Server {
+    /// Opens the database, takes the address and begins to answer.
+    pub async fn start(mut config: Config) -> Result<Self, StartError> {
+        make_folder(&config)?;
+        let tls = config.tls.as_ref().map(tls_config).transpose()?;
+        let keys = secrets::key_ring(&config)?;
+        let store = Store::open(&config.database).await?;
+        let address = config.listen;
+        let tcp = TcpListener::bind(address).await.map_err(|error| StartError::Listen { address, error })?;
+        let addr = tcp.local_addr().map_err(|error| StartError::Listen { address, error })?;
+        config.bound(addr);
+        let app = App::new(Shared {
+            config,
+            store,
+            clock: Clock::default(),
+            keys,
+            links: Links::default(),
+            wake: Wake::default(),
+            stopping: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+            throttle: Throttle::default(),
+        });
+        let router = crate::http::router(app.clone())?;
+        app.tasks.spawn_blocking(crate::accounts::passwords::warm_up);
+        for job in jobs() {
+            app.tasks.spawn(repeat(app.clone(), job));
+        }
+        let closed = CancellationToken::new();
+        let serving = Listener::new(tcp).tls(tls).drain(DRAIN).serve(router, closed.clone().cancelled_owned());
+        let listener = tokio::spawn(serving);
+        tracing::info!(address = %addr, url = %app.config.public_url, database = %app.config.database, "the server answers");
+        Ok(Self { addr, app, listener, closed })
+    }
+
+    /// Returns the secret the first account needs, if there is no account; an older one stops working.
+    pub async fn sign_up_secret(&self) -> Result<Option<String>, Error> {
+        let secret = crate::accounts::codes::sign_up_secret(&self.app).await?;
+        Ok(secret.map(|secret| secret.expose().to_owned()))
+    }
+
+    /// Stops: waits end with "reconnect", requests in flight are finished, tunnels are closed.
+    pub async fn stop(self) {
+        self.app.stopping.cancel();
+        self.closed.cancel();
+        if let Err(error) = self.listener.await {
+            tracing::error!(%error, "the listener ended badly");
+        }
+        for machine in self.app.links.keys() {
+            if let Some(link) = self.app.links.get(&machine) {
+                link.close();
+            }
+        }
+        self.app.tasks.close();
+        if tokio::time::timeout(TASKS, self.app.tasks.wait()).await.is_err() {
+            tracing::warn!(tasks = self.app.tasks.len(), "left tasks behind that did not end");
+        }
+        tracing::info!("the server has stopped");
+    }
+}
+
+/// Does a job until the server stops. A round that fails is told and tried again with the next.
+async fn repeat(app: App, job: Job) {
+    let stopping = app.stopping.clone();
+    let rounds = async {
+        loop {
+            tokio::time::sleep(job.every).await;
+            if let Err(error) = (job.round)(app.clone()).await {
+                tracing::error!(%error, job = job.name, "a background job failed; it will be tried again");
+            }
+        }
+    };
+    let _: Option<()> = stopping.run_until_cancelled(rounds).await;
+}
+
+fn make_folder(config: &Config) -> Result<(), StartError> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder
+        .create(&config.data_dir)
+        .map_err(|error| StartError::Folder { path: config.data_dir.display().to_string(), error })
+}
+
+fn tls_config(tls: &Tls) -> Result<Arc<rustls::ServerConfig>, StartError> {
+    let bad = |path: &std::path::Path, why: String| StartError::Tls { path: path.display().to_string(), why };
+    let chain = CertificateDer::pem_file_iter(&tls.cert)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .map_err(|error| bad(&tls.cert, error.to_string()))?;
+    let key = PrivateKeyDer::from_pem_file(&tls.key).map_err(|error| bad(&tls.key, error.to_string()))?;
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| bad(&tls.cert, error.to_string()))?
+        .with_no_client_auth()
+        .with_single_cert(chain, key)
+        .map(Arc::new)
+        .map_err(|error| bad(&tls.cert, error.to_string()))
+}

@@ -1,0 +1,177 @@
+//! Waiting for a task: one waiter per role, the newer supersedes.
+//!
+//! A wait is a question the server holds for up to 25 s. It subscribes before it
+//! looks, so what is written in between wakes it. The claim is repeated to the
+//! connection that made it: an answer that got lost on the way costs nothing.
+
+use std::time::Duration;
+
+use chatroom_domain::access::Caller;
+use chatroom_domain::rooms::Room;
+use chatroom_domain::tasks::{Holder, Task, Waiter};
+use chatroom_protocol::api::tasks::{Join, Joined, TaskState, WaitOutcome};
+use chatroom_protocol::{Role, Timestamp, UserId};
+use chatroom_store::Access;
+use chatroom_store::events::NewEvent;
+
+use super::{claim, next_for, promote, view};
+use crate::agents;
+use crate::app::{App, Topic, Work};
+use crate::error::{AgentError, Error};
+use crate::rooms::prompts;
+
+/// How long one question is held.
+const HOLD: Duration = Duration::from_secs(25);
+
+/// Makes the caller the waiter of a role.
+pub async fn join(work: &mut Work, user: UserId, room: &Room, role: &Role, body: Join) -> Result<Joined, Error> {
+    room.role(role)?;
+    let fits =
+        (20..=64).contains(&body.connection_id.len()) && body.connection_id.chars().all(|c| c.is_ascii_alphanumeric());
+    if !fits {
+        return Err(Error::Invalid("connectionId must be 20 to 64 letters and digits".into()));
+    }
+    if let Some(run) = agents::live_run(&work.tx, room.id, role).await? {
+        if !body.take_over || run.user != user {
+            return Err(AgentError::RoleTaken.into());
+        }
+        crate::commands::stop_slot(work, user, room, role).await?;
+    }
+    let waiter = Waiter {
+        room: room.id,
+        role: role.clone(),
+        connection: body.connection_id,
+        user,
+        machine: body.machine_id,
+        joined_at: work.now,
+        seen_at: work.now,
+        ended_at: None,
+    };
+    chatroom_store::waiters::put(&work.tx, &waiter).await?;
+    let joined = NewEvent {
+        kind: "role.joined",
+        user: Some(user),
+        room: Some(room.id),
+        role: Some(role.clone()),
+        ..NewEvent::default()
+    };
+    work.event(room.instance, joined).await?;
+    if *role == room.entry {
+        promote(work, room).await?;
+    }
+    let present = present(&work.tx, room, work.now).await?;
+    Ok(Joined { prompt: prompts::role_prompt(room, role, &present, prompts::Loop::Waiting) })
+}
+
+/// Waits for a task; returns at the latest when [`HOLD`] is over.
+pub async fn wait(
+    app: &App,
+    caller: &Caller,
+    room: &Room,
+    role: &Role,
+    connection: &str,
+) -> Result<WaitOutcome, Error> {
+    room.role(role)?;
+    let mut changes = app.wake.subscribe(Topic::Room(room.id));
+    let until = tokio::time::Instant::now() + HOLD;
+    let mut first = true;
+    loop {
+        if let Some(outcome) = look(app, caller.user(), room, role, connection, first).await? {
+            return Ok(outcome);
+        }
+        first = false;
+        tokio::select! {
+            woken = changes.changed() => if woken.is_err() { return Ok(WaitOutcome::Reconnect) },
+            () = app.stopping.cancelled() => return Ok(WaitOutcome::Reconnect),
+            () = tokio::time::sleep_until(until) => return Ok(WaitOutcome::Nothing),
+        }
+    }
+}
+
+/// Looks once. Reads first: a thousand waiters woken for nothing must not queue up to write.
+async fn look(
+    app: &App,
+    user: UserId,
+    room: &Room,
+    role: &Role,
+    connection: &str,
+    first: bool,
+) -> Result<Option<WaitOutcome>, Error> {
+    let reader = app.reader();
+    match chatroom_store::waiters::find(&reader, room.id, role).await? {
+        Some(waiter) if waiter.user != user => return Err(Error::NotFound),
+        Some(waiter) if waiter.connection != connection => {
+            return Ok(Some(WaitOutcome::Superseded { at: waiter.joined_at }));
+        }
+        Some(_) => {}
+        None => return Err(AgentError::Superseded.into()),
+    }
+    let shared = agents::slot(&reader, room.id, role).await?.shared;
+    let holder = Holder::Wait(user, connection.to_owned());
+    let held = claimed(&reader, &holder).await?.is_some();
+    let open = !held && next_for(&reader, room, role, user, shared).await?.is_some();
+    if !first && !held && !open {
+        return Ok(None);
+    }
+
+    let mut work = app.begin().await?;
+    if !chatroom_store::waiters::seen(&work.tx, room.id, role, connection, work.now).await? {
+        return Ok(Some(WaitOutcome::Superseded { at: work.now }));
+    }
+    let task = match claimed(&work.tx, &holder).await? {
+        Some(task) => Some(task),
+        None if agents::live_run(&work.tx, room.id, role).await?.is_some() => None,
+        None => match next_for(&work.tx, room, role, user, shared).await? {
+            Some(task) => Some(claim(&mut work, room, task, holder, Some(user)).await?),
+            None => None,
+        },
+    };
+    let outcome = match task {
+        Some(task) => Some(deliver(&work, room, role, &task).await?),
+        None => None,
+    };
+    work.commit().await?;
+    Ok(outcome)
+}
+
+/// Returns the task this very connection has claimed and not begun.
+async fn claimed(db: &impl Access, holder: &Holder) -> Result<Option<Task>, Error> {
+    let held = chatroom_store::tasks::held_by(db, holder).await?;
+    Ok(held.into_iter().find(|task| task.state == TaskState::Acknowledged))
+}
+
+async fn deliver(work: &Work, room: &Room, role: &Role, task: &Task) -> Result<WaitOutcome, Error> {
+    let message = chatroom_store::messages::find(&work.tx, room.id, task.message)
+        .await?
+        .ok_or_else(|| Error::Internal(format!("{} has lost its message", task.id)))?;
+    let present = present(&work.tx, room, work.now).await?;
+    let prompt = prompts::task_prompt(room, role, task, &message, &present, prompts::Loop::Waiting);
+    Ok(WaitOutcome::Task { task: view(task), prompt })
+}
+
+/// Returns the person an agent of this role acts for right now: its run's user, else the waiter's, else its
+/// machine's.
+pub async fn owner_of(db: &impl Access, room: &Room, role: &Role, now: Timestamp) -> Result<Option<UserId>, Error> {
+    if let Some(run) = agents::live_run(db, room.id, role).await? {
+        return Ok(Some(run.user));
+    }
+    if let Some(waiter) = chatroom_store::waiters::find(db, room.id, role).await?
+        && waiter.present(now)
+    {
+        return Ok(Some(waiter.user));
+    }
+    agents::owner(db, room.id, role).await
+}
+
+/// Returns the roles somebody works or waits in right now.
+pub async fn present(db: &impl Access, room: &Room, now: Timestamp) -> Result<Vec<Role>, Error> {
+    let waiters = chatroom_store::waiters::of_room(db, room.id).await?;
+    let mut present = Vec::new();
+    for role in &room.roles {
+        let waiting = waiters.iter().any(|waiter| waiter.role == *role && waiter.present(now));
+        if waiting || agents::live_run(db, room.id, role).await?.is_some() {
+            present.push(role.clone());
+        }
+    }
+    Ok(present)
+}

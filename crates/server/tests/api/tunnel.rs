@@ -1,0 +1,222 @@
+//! The tunnel: who gets one, what makes a machine online, and what ends it.
+
+use std::time::Duration;
+
+use chatroom_domain::agents::RUN_TOKEN_MS;
+use chatroom_domain::machines::LEASE_MS;
+use chatroom_protocol::api::agents::RunActivity;
+use chatroom_protocol::api::daemon::LiveRun;
+use chatroom_protocol::api::reports::Fact;
+use chatroom_protocol::{Problem, RunId, Timestamp, Tool};
+use chatroom_server::machines::lease;
+use chatroom_testkit::fake_daemon::Manner;
+use chatroom_tunnel::DialError;
+use serde_json::json;
+
+use crate::stage::{Stage, computer};
+
+/// Dials and returns the problem it is refused with.
+fn refusal(dialled: Result<chatroom_tunnel::Conn, DialError>) -> Problem {
+    match dialled {
+        Err(DialError::Refused { body, .. }) => serde_json::from_slice(&body).unwrap(),
+        Err(other) => panic!("{other}"),
+        Ok(_) => panic!("a tunnel was opened"),
+    }
+}
+
+#[tokio::test]
+async fn a_tunnel_is_for_a_machine_with_its_own_credential() {
+    let stage = Stage::set().await;
+    for token in ["crm_nonsense", stage.alice.token()] {
+        let mut other = stage.laptop.clone();
+        other.client = other.client.with_token(token);
+        let problem = refusal(other.dial(1, 1).await);
+        assert!([401, 403].contains(&problem.status), "{problem:?}");
+    }
+    let mut other = stage.laptop.clone();
+    other.id = computer(&stage.bob, "bobs").await.id;
+    assert_eq!(refusal(other.dial(1, 1).await).code.as_str(), "not_found");
+    let plain = stage.laptop.client.get("/api/tunnel").await;
+    assert_eq!(plain.status, 400, "{}", plain.raw);
+}
+
+#[tokio::test]
+async fn versions_too_far_apart_are_told_the_command_that_fixes_it() {
+    let stage = Stage::set().await;
+    let problem = refusal(stage.laptop.dial(1, 99).await);
+    assert_eq!((problem.status, problem.code.as_str()), (426, "version_gap"));
+    assert!(problem.detail.contains("/join.sh | sh"), "{}", problem.detail);
+    assert!(stage.laptop.dial(1, 0).await.is_ok(), "one behind keeps working");
+}
+
+#[tokio::test]
+async fn the_newest_daemon_wins() {
+    let stage = Stage::set().await;
+    let mut older = stage.connect_with(3, Manner::default()).await;
+    let mut second = stage.connect_with(4, Manner::default()).await;
+    older.ended().await;
+    assert!(second.is_connected());
+    let problem = refusal(stage.laptop.dial(3, 1).await);
+    assert_eq!((problem.status, problem.code.as_str()), (409, "stale_epoch"));
+    let late =
+        older.report_raw(3, &[json!({ "seq": 1, "at": 0, "fact": { "type": "tools_detected", "tools": [] } })]).await;
+    assert_eq!(late.text("code"), "stale_epoch");
+
+    // The same daemon dials again after its network went.
+    let third = stage.connect_with(4, Manner::default()).await;
+    second.ended().await;
+    stage.online(true).await;
+    assert!(third.is_connected());
+    assert_eq!(stage.alice.get(&stage.laptop.path()).await.body["epoch"], 4);
+}
+
+#[tokio::test]
+async fn a_daemon_that_does_not_know_the_platform_is_not_online() {
+    let stage = Stage::set().await;
+    let mut stranger = stage.laptop.clone();
+    stranger.platform_token = "crp_another".into();
+    let conn = stranger.dial(1, 1).await;
+    assert!(conn.is_ok());
+    let served = conn.unwrap().serve(no_routes(), std::future::pending::<()>());
+    let ended = tokio::time::timeout(Duration::from_secs(10), served).await;
+    assert!(ended.is_ok(), "the server kept a tunnel to somebody else's daemon");
+    assert_eq!(stage.alice.get(&stage.laptop.path()).await.body["daemonConnected"], false);
+}
+
+/// Returns a daemon without any route.
+fn no_routes() -> axum::Router {
+    axum::Router::new()
+}
+
+#[tokio::test]
+async fn online_is_a_lease_that_is_renewed_and_ends_with_the_tunnel() {
+    let stage = Stage::set().await;
+    let daemon = stage.connect().await;
+    let feed = format!("/api/events?instance={}&after=0&limit=500", stage.alice.instance);
+    let kinds = async |who: &chatroom_testkit::world::User| {
+        let page = who.get(&feed).await;
+        let events = page.body["events"].as_array().cloned().unwrap_or_default();
+        events.iter().map(|event| event["kind"].as_str().unwrap_or_default().to_owned()).collect::<Vec<_>>()
+    };
+    assert!(kinds(&stage.alice).await.contains(&"machine.online".to_owned()));
+    let before = kinds(&stage.alice).await;
+
+    stage.world.clock().advance(LEASE_MS + 1);
+    assert_eq!(
+        stage.alice.get(&stage.laptop.path()).await.body["daemonConnected"],
+        false,
+        "a lease is read by the clock"
+    );
+    lease::renew(stage.world.app().clone()).await.unwrap();
+    stage.online(true).await;
+    assert_eq!(kinds(&stage.alice).await, before, "renewing writes no event");
+
+    daemon.cut();
+    stage.online(false).await;
+    assert!(kinds(&stage.alice).await.contains(&"machine.offline".to_owned()));
+    let seen = kinds(&stage.bob).await;
+    assert!(!seen.iter().any(|kind| kind.starts_with("machine.") || kind.starts_with("command.")), "{seen:?}");
+}
+
+#[tokio::test]
+async fn a_runs_token_lives_on_the_machines_lease() {
+    let stage = Stage::set().await;
+    let mut daemon = stage.connect().await;
+    stage.command("start-agent").await;
+    let push = daemon.command(1).await;
+    daemon.started(&push).await;
+    let inside = stage.alice.with_token(&push.start.unwrap().run_token);
+    stage.world.clock().advance(RUN_TOKEN_MS - 1000);
+    lease::renew(stage.world.app().clone()).await.unwrap();
+    stage.world.clock().advance(RUN_TOKEN_MS - 1000);
+    assert_eq!(inside.get(&stage.room).await.status, 200);
+    daemon.cut();
+    stage.world.clock().advance(RUN_TOKEN_MS);
+    assert_eq!(inside.get(&stage.room).await.status, 401);
+}
+
+#[tokio::test]
+async fn a_stop_takes_effect_when_the_machine_comes_back() {
+    let stage = Stage::set().await;
+    let mut daemon = stage.connect().await;
+    stage.command("start-agent").await;
+    let run_id = daemon.started(&daemon.command(1).await).await;
+    daemon.cut();
+    stage.online(false).await;
+    let stop = stage.command("stop-agent").await;
+    stage.world.clock().advance(3600 * 1000);
+    stage.settled(&stop, "expired").await;
+    assert_eq!(stage.status().await, "offline");
+
+    let manner = Manner { runs: vec![live(&stage, run_id)], ..Manner::default() };
+    let again = stage.connect_with(2, manner).await;
+    let push = again.command(1).await;
+    assert_eq!((push.kind.as_str(), push.slot.unwrap().role.as_str()), ("stop-agent", "builder"));
+}
+
+fn live(stage: &Stage, run_id: RunId) -> LiveRun {
+    LiveRun {
+        run_id,
+        chatroom_id: stage.room_id().parse().unwrap(),
+        role: "builder".parse().unwrap(),
+        tool: Tool::Claude,
+        activity: RunActivity::Idle,
+    }
+}
+
+#[tokio::test]
+async fn a_run_nobody_ordered_is_ended_and_a_wanted_one_is_left() {
+    let stage = Stage::set().await;
+    let mut daemon = stage.connect().await;
+    stage.command("start-agent").await;
+    let run_id = daemon.started(&daemon.command(1).await).await;
+    daemon.cut();
+    stage.online(false).await;
+    let manner = Manner { runs: vec![live(&stage, run_id)], ..Manner::default() };
+    let wanted = stage.connect_with(2, manner).await;
+    let ping = stage.send(&stage.alice, json!({ "type": "ping" })).await;
+    stage.settled(&ping, "processing").await;
+    assert_eq!(wanted.heard().commands.len(), 1, "only the ping");
+    wanted.cut();
+    stage.online(false).await;
+
+    let ghost = RunId::from_parts(Timestamp(1), 1);
+    let manner = Manner { runs: vec![live(&stage, ghost)], ..Manner::default() };
+    let haunted = stage.connect_with(3, manner).await;
+    assert_eq!(haunted.command(1).await.kind, "stop-agent");
+}
+
+#[tokio::test]
+async fn runs_of_a_lost_journal_are_over() {
+    let mut stage = Stage::set().await;
+    let mut daemon = stage.connect().await;
+    stage.command("start-agent").await;
+    daemon.started(&daemon.command(1).await).await;
+    daemon.cut();
+    stage.online(false).await;
+    stage.laptop.journal = "journal-2".into();
+    let mut fresh = stage.connect_with(2, Manner::default()).await;
+    assert_eq!(stage.status().await, "gave-up");
+    assert!(stage.notices().await[0].contains("without its journal"));
+
+    // The new journal counts from one again.
+    fresh.report([Fact::ToolsDetected { tools: vec![] }]).await;
+    assert_eq!(stage.alice.get(&stage.laptop.path()).await.body["tools"], json!([]));
+}
+
+#[tokio::test]
+async fn a_restarted_server_goes_on_where_it_was() {
+    let mut stage = Stage::set().await;
+    let mut daemon = stage.connect().await;
+    stage.command("start-agent").await;
+    let run_id = daemon.started(&daemon.command(1).await).await;
+    stage.world.restart().await;
+    daemon.ended().await;
+    assert_eq!(stage.alice.get(&stage.laptop.path()).await.body["daemonConnected"], false);
+    let ping = stage.send(&stage.alice, json!({ "type": "ping" })).await;
+    let manner = Manner { runs: vec![live(&stage, run_id)], ..Manner::default() };
+    let again = stage.connect_with(1, manner).await;
+    stage.settled(&ping, "processing").await;
+    assert_eq!(again.heard().commands.len(), 1);
+    assert_eq!(stage.status().await, "waiting");
+}
