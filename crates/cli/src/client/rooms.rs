@@ -1,0 +1,52 @@
+//! Rooms and messages.
+
+use chatroom_protocol::api::rooms::{CreateRoom, MessageView, Messages, RoomView, Rooms, SendMessage};
+use chatroom_protocol::{MessageId, RoomId};
+
+use super::{Again, ApiError, Client};
+
+/// Which part of a history is wanted.
+#[derive(Debug, Default)]
+pub struct Window {
+    /// Only what this role said.
+    pub sender: Option<String>,
+    /// Only what came after this message.
+    pub since: Option<MessageId>,
+    /// At most so many.
+    pub limit: u64,
+}
+
+impl Client {
+    /// Makes a room.
+    pub async fn create_room(&self, body: &CreateRoom) -> Result<RoomView, ApiError> {
+        self.post("/api/chatrooms", body, Again::Never).await
+    }
+
+    /// Lists the caller's rooms.
+    pub async fn rooms(&self) -> Result<Rooms, ApiError> {
+        self.get("/api/chatrooms").await
+    }
+
+    /// Shows a room.
+    pub async fn room(&self, room: RoomId) -> Result<RoomView, ApiError> {
+        self.get(&format!("/api/chatrooms/{room}")).await
+    }
+
+    /// Says something.
+    pub async fn send_message(&self, room: RoomId, body: &SendMessage) -> Result<MessageView, ApiError> {
+        self.post(&format!("/api/chatrooms/{room}/messages"), body, Again::Never).await
+    }
+
+    /// Reads the history.
+    pub async fn messages(&self, room: RoomId, window: &Window) -> Result<Messages, ApiError> {
+        let mut query = url::form_urlencoded::Serializer::new(String::new());
+        query.append_pair("limit", &window.limit.to_string());
+        if let Some(sender) = &window.sender {
+            query.append_pair("senderRole", sender);
+        }
+        if let Some(since) = &window.since {
+            query.append_pair("sinceMessageId", &since.to_string());
+        }
+        self.get(&format!("/api/chatrooms/{room}/messages?{}", query.finish())).await
+    }
+}

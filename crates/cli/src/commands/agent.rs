@@ -1,0 +1,183 @@
+//! `chatroom agent`: the agents of a room.
+
+mod list;
+mod logs;
+mod permissions;
+mod start;
+mod steer;
+
+pub use start::named as named_machine;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use chatroom_protocol::api::agents::{AgentView, PermissionMode};
+use chatroom_protocol::api::auth::Decision;
+use chatroom_protocol::api::commands::CommandType;
+use chatroom_protocol::{ModelId, Role, RoomId, Tool};
+use clap::{Args, Subcommand, ValueEnum};
+
+use super::{Format, InRole, InRoom};
+use crate::client::Client;
+use crate::shell::Shell;
+
+/// Start, watch, steer and stop agents.
+#[derive(Debug, Subcommand)]
+pub enum Agent {
+    /// List the agents of a room and what they are doing.
+    List(List),
+    /// Start the agent of a role, after saving what is named here.
+    Start(Start),
+    /// Stop it.
+    Stop(OnMachine),
+    /// Stop it, then start it.
+    Restart(OnMachine),
+    /// End its turn; it stays ready.
+    Interrupt(Place),
+    /// Permit what it asks for.
+    Allow(Answer),
+    /// Refuse what it asks for.
+    Deny(Answer),
+    /// Let the other members of the room act through it.
+    Share(Share),
+    /// Print what its run did.
+    Logs(Logs),
+}
+
+/// Which room.
+#[derive(Debug, Args)]
+pub struct List {
+    #[command(flatten)]
+    place: InRoom,
+    #[command(flatten)]
+    format: Format,
+}
+
+/// Which agent.
+#[derive(Debug, Args)]
+pub struct Place {
+    #[command(flatten)]
+    place: InRole,
+    #[command(flatten)]
+    format: Format,
+}
+
+/// Which agent, on which machine.
+#[derive(Debug, Args)]
+pub struct OnMachine {
+    #[command(flatten)]
+    place: InRole,
+    /// The machine's name or id; the one it runs on, or this one, if omitted.
+    #[arg(long)]
+    machine: Option<String>,
+    #[command(flatten)]
+    format: Format,
+}
+
+/// Which agent, and what it runs.
+#[derive(Debug, Args)]
+pub struct Start {
+    #[command(flatten)]
+    target: OnMachine,
+    /// The agent program: claude, opencode, cursor or pi.
+    #[arg(long)]
+    tool: Option<Tool>,
+    /// The model, as the program spells it.
+    #[arg(long)]
+    model: Option<ModelId>,
+    /// The folder it works in, on its machine.
+    #[arg(long)]
+    working_dir: Option<String>,
+    /// Whether it asks before it acts.
+    #[arg(long)]
+    mode: Option<Mode>,
+}
+
+/// Whether an agent asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Mode {
+    /// It asks before it acts.
+    Ask,
+    /// It acts without asking; the machine must permit that.
+    Auto,
+}
+
+impl From<Mode> for PermissionMode {
+    fn from(mode: Mode) -> Self {
+        match mode {
+            Mode::Ask => Self::Ask,
+            Mode::Auto => Self::Auto,
+        }
+    }
+}
+
+/// Which question.
+#[derive(Debug, Args)]
+pub struct Answer {
+    #[command(flatten)]
+    place: InRole,
+    /// The question; not needed while there is only one.
+    permission_id: Option<String>,
+    #[command(flatten)]
+    format: Format,
+}
+
+/// Which agent, and for whom.
+#[derive(Debug, Args)]
+pub struct Share {
+    #[command(flatten)]
+    place: InRole,
+    /// Keep it to yourself again.
+    #[arg(long)]
+    off: bool,
+}
+
+/// Which agent, and whether to stay.
+#[derive(Debug, Args)]
+pub struct Logs {
+    #[command(flatten)]
+    place: InRole,
+    /// Stay, and print what comes.
+    #[arg(short, long)]
+    follow: bool,
+    /// Print JSON, one document per line.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Does something with agents.
+pub async fn run(verb: Agent, shell: &Shell) -> Result<ExitCode> {
+    let name = match &verb {
+        Agent::List(_) => None,
+        Agent::Start(_) => Some("agent start"),
+        Agent::Stop(_) => Some("agent stop"),
+        Agent::Restart(_) => Some("agent restart"),
+        Agent::Interrupt(_) => Some("agent interrupt"),
+        Agent::Allow(_) => Some("agent allow"),
+        Agent::Deny(_) => Some("agent deny"),
+        Agent::Share(_) => Some("agent share"),
+        Agent::Logs(_) => Some("agent logs"),
+    };
+    name.map_or(Ok(()), |name| shell.owner_only(name))?;
+    match verb {
+        Agent::List(verb) => list::run(&verb, shell).await,
+        Agent::Start(verb) => start::run(verb, shell).await,
+        Agent::Stop(verb) => steer::command(&verb, CommandType::StopAgent, shell).await,
+        Agent::Restart(verb) => steer::command(&verb, CommandType::RestartAgent, shell).await,
+        Agent::Interrupt(verb) => steer::interrupt(&verb, shell).await,
+        Agent::Allow(verb) => permissions::answer(&verb, Decision::Allow, shell).await,
+        Agent::Deny(verb) => permissions::answer(&verb, Decision::Deny, shell).await,
+        Agent::Share(verb) => steer::share(&verb, shell).await,
+        Agent::Logs(verb) => logs::run(&verb, shell).await,
+    }
+}
+
+/// Looks up the agent of a role.
+async fn find(client: &Client, room: RoomId, role: &Role) -> Result<AgentView> {
+    let agents = client.agents(room).await?.agents;
+    let known: Vec<_> = agents.iter().map(|agent| agent.role.to_string()).collect();
+    match agents.into_iter().find(|agent| agent.role == *role) {
+        Some(agent) => Ok(agent),
+        None => anyhow::bail!("{room} has no role `{role}`; possible: {} (unknown_role)", known.join(", ")),
+    }
+}

@@ -1,0 +1,76 @@
+//! `chatroom machine allow`: the one way to change what this machine permits. No server is asked.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Args;
+use serde_json::json;
+
+use crate::commands::{DONE, Format};
+use crate::output;
+use crate::shell::Shell;
+use crate::this_home;
+
+/// What to permit.
+#[derive(Debug, Args)]
+pub struct Allow {
+    /// A folder agents may work in, with everything below it.
+    dirs: Vec<PathBuf>,
+    /// Agents may act without asking.
+    #[arg(long)]
+    auto: bool,
+    /// Take the permission back.
+    #[arg(long)]
+    remove: bool,
+    /// Print what is permitted.
+    #[arg(long)]
+    list: bool,
+    #[command(flatten)]
+    format: Format,
+}
+
+/// Changes or prints the policy.
+pub fn run(verb: &Allow, shell: &Shell) -> Result<ExitCode> {
+    for dir in &verb.dirs {
+        let full = shell.cwd.join(dir);
+        if verb.remove {
+            let was = this_home::forbid_directory(shell, &full)?;
+            let full = full.display();
+            output::talk(if was {
+                format!("Agents may no longer work in {full}.")
+            } else {
+                format!("{full} was not permitted as such.")
+            });
+        } else {
+            let real = this_home::allow_directory(shell, &full)?;
+            output::talk(format!("Agents may work in {}.", real.display()));
+        }
+    }
+    if verb.auto {
+        this_home::allow_auto(shell, !verb.remove)?;
+        output::talk(if verb.remove {
+            "Agents must ask before they act."
+        } else {
+            "Agents may be started in mode auto: they act without asking, as you."
+        });
+    }
+    if verb.list || (verb.dirs.is_empty() && !verb.auto) {
+        let policy = this_home::policy(shell)?;
+        let view = json!({ "allowedDirectories": policy.allowed_directories, "allowAuto": policy.allow_auto });
+        output::either(verb.format.json, &view, || {
+            let mut text = format!("mode auto    {}\n", if policy.allow_auto { "permitted" } else { "not permitted" });
+            match &policy.allowed_directories[..] {
+                [] => text.push_str("folders      none; `chatroom machine allow DIR` permits one\n"),
+                dirs => {
+                    for dir in dirs {
+                        let _ = writeln!(text, "folder       {}", dir.display());
+                    }
+                }
+            }
+            text
+        })?;
+    }
+    Ok(DONE)
+}

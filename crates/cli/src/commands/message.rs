@@ -1,0 +1,146 @@
+//! `chatroom message`: speak in a room, as a person or, inside a run, as the agent; and read what was said.
+
+use std::fmt::Write as _;
+use std::process::ExitCode;
+
+use anyhow::{Result, anyhow, bail};
+use chatroom_protocol::api::rooms::{MessageKind, MessageView, SendMessage};
+use chatroom_protocol::{MessageId, Role};
+use clap::{Args, Subcommand};
+
+use super::{DONE, Format, InRoom};
+use crate::client::Client;
+use crate::client::rooms::Window;
+use crate::shell::Shell;
+use crate::{input, output, times};
+
+/// How much of a message stands in a list.
+const PREVIEW: usize = 400;
+
+/// Say something in a room, or read what was said.
+#[derive(Debug, Subcommand)]
+pub enum Message {
+    /// Say something; the text is --content or comes on stdin.
+    Send(Send),
+    /// Read what was said.
+    List(List),
+}
+
+/// What to say.
+#[derive(Debug, Args)]
+pub struct Send {
+    #[command(flatten)]
+    place: InRoom,
+    /// The text; on stdin if omitted.
+    #[arg(long)]
+    content: Option<String>,
+    /// Whom it is for; the room's entry role if omitted.
+    #[arg(long)]
+    target_role: Option<String>,
+    #[command(flatten)]
+    format: Format,
+}
+
+/// What to read.
+#[derive(Debug, Args)]
+pub struct List {
+    #[command(flatten)]
+    place: InRoom,
+    /// Only what this role said, or `user`, or `system`.
+    #[arg(long)]
+    sender_role: Option<String>,
+    /// Only what came after this message.
+    #[arg(long, conflicts_with = "sender_role")]
+    since_message_id: Option<String>,
+    /// At most so many.
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=500))]
+    limit: u64,
+    /// Show long messages whole.
+    #[arg(long)]
+    full: bool,
+    #[command(flatten)]
+    format: Format,
+}
+
+/// Says something.
+pub async fn send(verb: Send, shell: &Shell) -> Result<ExitCode> {
+    let room = verb.place.room()?;
+    let target_role = verb
+        .target_role
+        .as_deref()
+        .map(|target| target.parse().map_err(|error| anyhow!("--target-role: {error}")))
+        .transpose()?;
+    let client = Client::caller(shell)?;
+    let content = match verb.content {
+        Some(content) => content,
+        None => input::body(&format!("chatroom message send --chatroom-id={room}"), "CHATROOM_MESSAGE_END")?,
+    };
+    let message = client.send_message(room, &SendMessage { content, target_role }).await?;
+    output::either(verb.format.json, &message, || {
+        let id = message.message_id;
+        match (&message.task_id, &message.target) {
+            _ if message.queued => format!("{id} waits in the queue: a task of the room is not done yet."),
+            (Some(task), Some(target)) => format!("{id} is {task} for {target}."),
+            _ => format!("{id} is in the room."),
+        }
+    })?;
+    Ok(DONE)
+}
+
+/// Reads what was said.
+pub async fn list(verb: List, shell: &Shell) -> Result<ExitCode> {
+    let room = verb.place.room()?;
+    let sender = match verb.sender_role.as_deref() {
+        Some(name) if name != "user" && name != "system" => {
+            Some(Role::parse(name).map_err(|error| anyhow!("--sender-role: {error}"))?.to_string())
+        }
+        other => other.map(str::to_owned),
+    };
+    let since = match verb.since_message_id.as_deref().map(str::parse::<MessageId>) {
+        None => None,
+        Some(Ok(id)) => Some(id),
+        Some(Err(error)) => bail!("--since-message-id: {error}"),
+    };
+    let window = Window { sender, since, limit: verb.limit };
+    let messages = Client::caller(shell)?.messages(room, &window).await?;
+    if !verb.format.json && messages.messages.is_empty() && messages.queue.is_empty() {
+        output::talk("Nothing was said yet.");
+        return Ok(DONE);
+    }
+    output::either(verb.format.json, &messages, || {
+        let mut text = String::new();
+        for message in &messages.messages {
+            write(&mut text, message, verb.full);
+        }
+        if !messages.queue.is_empty() {
+            let _ = writeln!(text, "queue ({}):\n", messages.queue.len());
+            for message in &messages.queue {
+                write(&mut text, message, verb.full);
+            }
+        }
+        text
+    })?;
+    Ok(DONE)
+}
+
+fn write(text: &mut String, message: &MessageView, full: bool) {
+    let kind = match message.kind {
+        MessageKind::Message => "",
+        MessageKind::Handoff => "  hand-off",
+        MessageKind::Progress => "  progress",
+        MessageKind::Notice => "  notice",
+    };
+    let target = message.target.as_ref().map(|target| format!(" → {target}")).unwrap_or_default();
+    let _ = writeln!(
+        text,
+        "{}  {}{target}{kind}  {}",
+        times::utc(message.created_at),
+        output::one_line(&message.sender),
+        message.message_id
+    );
+    // Indented, so that no line of a message can pass for one of ours.
+    let content = output::clean(&message.content);
+    let shown = if full { content } else { output::cut(&content, PREVIEW) };
+    text.push_str(&output::indent(&shown));
+    text.push('\n');
+}

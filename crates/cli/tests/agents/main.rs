@@ -1,0 +1,9 @@
+//! The main job with the real agent programs: a signed-in person starts one over HTTP on a machine
+//! with a real daemon, it gets its task, works, and hands the result on. Only the model is scripted.
+
+mod joining;
+mod laptop;
+mod members;
+mod stories;
+mod trees;
+mod user_stories;

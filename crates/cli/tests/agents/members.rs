@@ -1,0 +1,83 @@
+//! A room member who is not the machine's user cannot make an agent on that machine act.
+
+use chatroom_testkit::model::Model;
+use chatroom_testkit::world::World;
+use serde_json::json;
+
+use crate::laptop::{Desk, Laptop};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_member_cannot_make_my_agent_act() {
+    let (world, model) = (World::start().await, Model::start().await);
+    let alice = world.user("alice").await;
+    let bob = world.user("bob").await;
+    world.befriend(&alice, &bob).await;
+    let laptop = Laptop::start(&world, &alice, &model).await;
+    laptop.cli_ok(&["machine", "allow", "--auto"], None).await;
+    let desk = Desk::new(&alice, &laptop, "pi", "auto", &["builder"]).await;
+    desk.start("builder").await;
+    desk.until_status("builder", "waiting").await;
+    let room = &desk.room;
+    let machine = &laptop.id;
+
+    // Not by configuration, command, interrupt, follow-up or sharing: each looks like nothing is there.
+    let config = json!({ "agentType": "pi", "workingDir": "/", "mode": "auto" });
+    let answers = [
+        bob.put(&format!("/api/machines/{machine}/agents/{room}/builder"), config).await,
+        bob.post(
+            &format!("/api/machines/{machine}/commands"),
+            json!({ "type": "stop-agent", "chatroomId": room, "role": "builder" }),
+        )
+        .await,
+        bob.post(&format!("/api/chatrooms/{room}/agents/builder/interrupt"), json!({})).await,
+        bob.post(&format!("/api/chatrooms/{room}/agents/builder/follow-up"), json!({ "text": "hi" })).await,
+        bob.put(&format!("/api/chatrooms/{room}/agents/builder/share"), json!({ "shared": true })).await,
+    ];
+    for answer in answers {
+        assert_eq!(answer.status, 404, "{}", answer.body);
+    }
+
+    // Not by message: it waits for alice.
+    let said =
+        bob.post(&format!("/api/chatrooms/{room}/messages"), json!({ "content": "[[run: echo bob > bob.txt]]" })).await;
+    assert_eq!(said.status, 201, "{}", said.body);
+    let tasks = alice.get(&format!("/api/chatrooms/{room}/tasks")).await.body;
+    assert_eq!(tasks["tasks"][0]["heldForOwner"], json!(true), "{tasks}");
+    let task = tasks["tasks"][0]["taskId"].as_str().expect("a task").to_owned();
+    let approve = format!("/api/chatrooms/{room}/tasks/{task}/approve");
+    assert_eq!(bob.post(&approve, json!({})).await.status, 403);
+    assert_eq!(model.requests().len(), 0, "no word of bob's reached the model");
+    assert_eq!(desk.agent("builder").await["status"], "waiting");
+
+    // Until alice lets it through.
+    let approved = alice.post(&approve, json!({})).await;
+    assert_eq!(approved.status, 200, "{}", approved.body);
+    laptop.until("bob's task is done", async || laptop.work_dir().join("bob.txt").exists()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_machine_refuses_what_its_policy_does_not_permit_whoever_asks() {
+    let (world, model) = (World::start().await, Model::start().await);
+    let alice = world.user("alice").await;
+    let laptop = Laptop::start(&world, &alice, &model).await;
+    let desk = Desk::new(&alice, &laptop, "claude", "auto", &["builder"]).await;
+
+    // Mode auto was never permitted on the machine.
+    let outcome = desk.command("start-agent", "builder").await;
+    assert_eq!(outcome["status"], "failed", "{outcome}");
+    assert!(outcome["result"].as_str().unwrap_or_default().contains("chatroom machine allow --auto"), "{outcome}");
+
+    // Nor was any other directory; a link does not get around it.
+    let outside = tempfile::tempdir().expect("a folder");
+    std::os::unix::fs::symlink(outside.path(), laptop.work_dir().join("link")).expect("a link");
+    for dir in [outside.path().to_path_buf(), laptop.work_dir().join("link"), "/".into(), laptop.folder().to_path_buf()]
+    {
+        let path = format!("/api/machines/{}/agents/{}/builder", laptop.id, desk.room);
+        let saved = alice.put(&path, json!({ "agentType": "claude", "workingDir": dir, "mode": "ask" })).await;
+        assert_eq!(saved.status, 200, "{}", saved.body);
+        let outcome = desk.command("start-agent", "builder").await;
+        assert_eq!(outcome["status"], "failed", "{dir:?}: {outcome}");
+        assert!(outcome["result"].as_str().unwrap_or_default().contains("chatroom machine allow"), "{outcome}");
+    }
+    assert_eq!(model.requests().len(), 0);
+}

@@ -1,0 +1,61 @@
+//! The daemon: one per home, started, asked and stopped from the terminal.
+
+use chatroom_testkit::world::{User, World};
+use nix::sys::signal::Signal;
+
+use crate::desk::{Desk, until};
+
+/// A computer that joined by code. It is stopped at the end of a test by [`stop`].
+pub async fn joined(world: &World, user: &User) -> Desk {
+    let enrolment = user.post("/api/enrolments", serde_json::json!({})).await;
+    let desk = Desk::new();
+    desk.run(&format!("machine join --url {} {}", world.url(), enrolment.text("code"))).await.exits(0);
+    desk
+}
+
+/// Stops the daemon; it must have run.
+pub async fn stop(desk: &Desk) {
+    let stopped = desk.run("machine daemon stop --json").await.exits(0).json();
+    assert_eq!(stopped["stopped"], true);
+}
+
+#[tokio::test]
+async fn a_daemon_waits_quietly_for_a_credential() {
+    let desk = Desk::new();
+    let started = desk.run("machine daemon start").await.exits(0);
+    assert!(started.out.contains("waits"), "{}", started.all());
+    let status = desk.run("machine daemon status --json").await.exits(0).json();
+    assert_eq!(status["connected"], false, "{status}");
+    stop(&desk).await;
+}
+
+#[tokio::test]
+async fn a_daemon_in_the_foreground_ends_with_ctrl_c() {
+    let world = World::start().await;
+    let ada = world.user("ada").await;
+    let desk = joined(&world, &ada).await;
+    let running = desk.start("machine daemon start --foreground");
+    until("it is connected", async || desk.run("machine daemon status --json").await.json()["connected"] == true).await;
+    let second = desk.run("machine daemon start --foreground").await.exits(1);
+    assert!(second.err.contains("runs already"), "{}", second.all());
+    running.signal(Signal::SIGINT);
+    running.ended().await.exits(0);
+    desk.run("machine daemon status").await.exits(3);
+}
+
+#[tokio::test]
+async fn a_removed_machine_s_daemon_says_what_to_do() {
+    let world = World::start().await;
+    let ada = world.user("ada").await;
+    let desk = joined(&world, &ada).await;
+    desk.run("machine daemon start").await.exits(0);
+    let id = desk.file("machine.json")["machineId"].as_str().expect("an id").to_owned();
+    let removed = ada.delete(&format!("/api/machines/{id}")).await;
+    assert!(removed.status < 300, "{}", removed.raw);
+    until("the daemon notices", async || {
+        let status = desk.run("machine daemon status --json").await.exits(0).json();
+        status["connected"] == false && status["lastError"].is_string()
+    })
+    .await;
+    stop(&desk).await;
+}

@@ -1,0 +1,60 @@
+//! Rooms and messages, as a person at a terminal sees them.
+
+use chatroom_testkit::world::World;
+use serde_json::json;
+
+use crate::desk::Desk;
+
+#[tokio::test]
+async fn a_person_makes_a_room_and_speaks_in_it() {
+    let world = World::start().await;
+    let ada = world.user("ada").await;
+    let desk = Desk::of(&world, &ada).await;
+    let empty = desk.run("room list").await.exits(0);
+    assert!(empty.out.is_empty() && empty.err.contains("chatroom room create"), "{}", empty.all());
+
+    let made = desk.run("room create hello --role builder --role reviewer").await.exits(0);
+    let room = made.out.trim().to_owned();
+    assert!(room.starts_with("room_") && made.out.lines().count() == 1, "{}", made.all());
+    let shown = desk.run(&format!("room show --chatroom-id {room}")).await.exits(0);
+    assert!(shown.out.contains("builder (entry), reviewer"), "{}", shown.all());
+    let list = desk.run("room list").await.exits(0);
+    assert!(list.out.starts_with("CHATROOM ID") && list.out.contains(&room), "{}", list.all());
+
+    let first = desk.run(&format!("message send --chatroom-id={room} --content=one")).await.exits(0);
+    assert!(first.out.contains("for builder"), "{}", first.all());
+    let second = desk.run(&format!("message send --chatroom-id={room} --content=two")).await.exits(0);
+    assert!(second.out.contains("waits in the queue"), "{}", second.all());
+    let list = desk.run(&format!("messages --chatroom-id={room}")).await.exits(0);
+    assert!(list.out.contains("user → builder") && list.out.contains("queue (1)"), "{}", list.all());
+    let tasks = desk.run(&format!("task list --chatroom-id={room}")).await.exits(0);
+    assert!(tasks.out.contains("builder") && tasks.out.contains("pending"), "{}", tasks.all());
+
+    let wrong =
+        desk.run(&format!("message send --chatroom-id={room} --content=x --target-role=painter")).await.exits(1);
+    assert!(wrong.err.contains("builder, reviewer") && wrong.err.contains("unknown_role"), "{}", wrong.all());
+}
+
+#[tokio::test]
+async fn what_others_wrote_cannot_steer_the_terminal() {
+    let world = World::start().await;
+    let ada = world.user("ada").await;
+    let desk = Desk::of(&world, &ada).await;
+    let made = ada.post("/api/chatrooms", json!({ "name": "a\u{1b}[2Jb", "roles": ["builder"] })).await;
+    let room = if made.status == 201 {
+        made.text("chatroomId").to_owned()
+    } else {
+        desk.run("room create hello --role builder").await.exits(0).out.trim().to_owned()
+    };
+    let content = "red \u{1b}[31malert\u{1b}[0m\u{1b}]0;title\u{7} \u{9b}2J\u{202e}end";
+    let sent = ada.post(&format!("/api/chatrooms/{room}/messages"), json!({ "content": content })).await;
+    assert_eq!(sent.status, 201, "{}", sent.raw);
+    for line in ["room list", "room list --json", "messages --full", "messages --json", "task list"] {
+        let line = if line.starts_with("room") { line.to_owned() } else { format!("{line} --chatroom-id={room}") };
+        let ended = desk.run(&line).await.exits(0);
+        let bad = |c: char| (c.is_control() && c != '\n') || c == '\u{202e}';
+        assert!(!ended.out.contains(bad), "{line}: {:?}", ended.out);
+    }
+    let list = desk.run(&format!("messages --chatroom-id={room}")).await.exits(0);
+    assert!(list.out.contains("    red alert end"), "{}", list.all());
+}
