@@ -1,0 +1,93 @@
+//! What CI and people run: `cargo xtask test`, `soak`, `openapi`, `bring`.
+//!
+//! It depends on nothing of ours, so that it builds in seconds and works while the rest does not.
+
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for the terminal")]
+
+mod bring;
+mod database;
+mod openapi;
+#[cfg(test)]
+mod rules;
+mod soak;
+mod steps;
+mod test;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(about = "What CI and people run")]
+struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Brings what is missing, then checks everything; this is what CI runs
+    Test,
+    /// Only brings what the tests need: packages, Node, the pinned agent programs
+    Bring,
+    /// Writes the API description, or compares it with the committed one
+    Openapi {
+        /// Fail when the committed description is not current
+        #[arg(long)]
+        check: bool,
+    },
+    /// Repeats the stories that depend on timing
+    Soak {
+        /// How many rounds
+        #[arg(long, default_value_t = 20)]
+        times: u32,
+    },
+}
+
+fn main() -> ExitCode {
+    let done = match Arguments::parse().verb {
+        Verb::Test => test::run(),
+        Verb::Bring => bring::all(),
+        Verb::Openapi { check: true } => openapi::check(),
+        Verb::Openapi { check: false } => openapi::write(),
+        Verb::Soak { times } => soak::run(times),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Returns the root of the checkout.
+fn root() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+}
+
+/// Returns a `cargo` command at the root of the checkout.
+fn cargo(arguments: &[&str]) -> Command {
+    let program = std::env::var_os("CARGO").map_or_else(|| PathBuf::from("cargo"), PathBuf::from);
+    let mut cargo = Command::new(program);
+    cargo.args(arguments).current_dir(root());
+    cargo
+}
+
+/// Runs a command to its end, its output going where ours goes.
+fn run(command: &mut Command) -> anyhow::Result<()> {
+    let line = spelled(command);
+    println!("$ {line}");
+    let status = command.status().map_err(|error| anyhow::anyhow!("cannot run {line}: {error}"))?;
+    anyhow::ensure!(status.success(), "{line}: {status}");
+    Ok(())
+}
+
+fn spelled(command: &Command) -> String {
+    let program = Path::new(command.get_program());
+    let name = program.file_name().unwrap_or(command.get_program());
+    let words = std::iter::once(name).chain(command.get_args());
+    let words: Vec<_> = words.map(|word| word.to_string_lossy()).collect();
+    words.join(" ")
+}
