@@ -13,12 +13,20 @@ struct Target {
 }
 
 /// Everything that is repeated; a new timing-dependent story gets a line here.
-const TARGETS: &[Target] = &[Target {
-    name: "real agent programs, one shot each",
-    package: "chatroom-testkit",
-    file: "model",
-    filter: "runs_a_command_and_ends",
-}];
+const TARGETS: &[Target] = &[
+    Target {
+        name: "real agent programs, one shot each",
+        package: "chatroom-testkit",
+        file: "model",
+        filter: "runs_a_command_and_ends",
+    },
+    Target {
+        name: "a task, a follow-up, an interrupt and a stop in mid-tool, whole product",
+        package: "chatroom",
+        file: "agents",
+        filter: "does_a_task_in_auto",
+    },
+];
 
 pub fn run(times: u32) -> anyhow::Result<()> {
     crate::bring::all()?;

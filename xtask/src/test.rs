@@ -19,6 +19,14 @@ pub fn run() -> anyhow::Result<()> {
         }
         super::run(&mut tests)
     });
+    if let Some(database) = &database {
+        // The stories of the store tell themselves on both; those of the API are told again.
+        steps.step("API tests on PostgreSQL", || {
+            let mut tests = cargo(&["test", "--package", "chatroom-server", "--test", "api", "--locked"]);
+            tests.env("TEST_POSTGRES_URL", database.url()).env("CHATROOM_TEST_DB", "postgres");
+            super::run(&mut tests)
+        });
+    }
     drop(database);
     steps.step("API description", openapi::check);
     steps.step("documentation", || {

@@ -56,6 +56,56 @@ async fn another_member_cannot_make_my_agent_act() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn another_members_hand_off_and_answer_do_not_reach_my_agent() {
+    let (world, model) = (World::start().await, Model::start().await);
+    let alice = world.user("alice").await;
+    let bob = world.user("bob").await;
+    world.befriend(&alice, &bob).await;
+    let laptop = Laptop::start(&world, &alice, &model).await;
+    let desk = Desk::new(&alice, &laptop, "claude", "ask", &["builder", "helper"]).await;
+    desk.start("builder").await;
+    desk.until_status("builder", "waiting").await;
+    let room = &desk.room;
+
+    // A permission that alice's agent asks for is not bob's to see or to answer.
+    desk.say("[[run: echo mine > mine.txt]]").await;
+    let asked = desk.until_status("builder", "needs-you").await["permissions"][0].clone();
+    let seen = bob.get(&format!("/api/chatrooms/{room}/agents")).await.body;
+    assert!(!seen.to_string().contains("mine.txt"), "{seen}");
+    let id = asked["permissionId"].as_str().expect("an id");
+    let answer = json!({ "decision": "allow", "digest": asked["digest"] });
+    let path = format!("/api/chatrooms/{room}/agents/builder/permissions/{id}");
+    assert_eq!(bob.post(&path, answer).await.status, 404);
+    assert!(!laptop.work_dir().join("mine.txt").exists());
+    let denied = alice.post(&path, json!({ "decision": "deny", "digest": asked["digest"] })).await;
+    assert_eq!(denied.status, 200, "{}", denied.body);
+    desk.until_status("builder", "awaiting-handoff").await;
+    let tasks = alice.get(&format!("/api/chatrooms/{room}/tasks")).await.body;
+    let task = tasks["tasks"][0]["taskId"].as_str().expect("a task").to_owned();
+    let forced = alice.post(&format!("/api/chatrooms/{room}/tasks/{task}/complete"), json!({})).await;
+    assert_eq!(forced.status, 200, "{}", forced.body);
+
+    // Bob works the other role from a shell of his, and hands on to alice's agent.
+    let connection = "b".repeat(32);
+    let join = json!({ "connectionId": connection, "machineId": "00000000-0000-4000-8000-000000000001" });
+    let joined = bob.post(&format!("/api/chatrooms/{room}/roles/helper/join"), join).await;
+    assert_eq!(joined.status, 200, "{}", joined.body);
+    let to_helper = json!({ "content": "for the helper", "targetRole": "helper" });
+    assert_eq!(bob.post(&format!("/api/chatrooms/{room}/messages"), to_helper).await.status, 201);
+    let wait = json!({ "connectionId": connection });
+    let got = bob.post(&format!("/api/chatrooms/{room}/roles/helper/wait"), wait).await.body;
+    assert_eq!(got["event"], "task", "{got}");
+    let before = model.requests().len();
+    let pass = json!({ "nextRole": "builder", "content": "[[run: echo passed > passed.txt]]" });
+    let passed = bob.post(&format!("/api/chatrooms/{room}/roles/helper/handoff"), pass).await;
+    assert_eq!(passed.status, 200, "{}", passed.body);
+    let tasks = alice.get(&format!("/api/chatrooms/{room}/tasks")).await.body;
+    assert_eq!(tasks["tasks"][0]["heldForOwner"], json!(true), "{tasks}");
+    assert_eq!(model.requests().len(), before, "no word of bob's reached the model");
+    assert!(!laptop.work_dir().join("passed.txt").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_machine_refuses_what_its_policy_does_not_permit_whoever_asks() {
     let (world, model) = (World::start().await, Model::start().await);
     let alice = world.user("alice").await;

@@ -1,13 +1,17 @@
 //! Nothing secret is left behind in plain text, on the server or on the machine.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use chatroom_server::config::Flags;
 use chatroom_testkit::model::Model;
+use chatroom_testkit::postgres;
 use chatroom_testkit::world::World;
+use serde_json::json;
+use tokio::process::Command;
 
 use crate::laptop::{Desk, Laptop};
 
-fn files(folder: &Path, found: &mut Vec<(std::path::PathBuf, Vec<u8>)>) {
+fn files(folder: &Path, found: &mut Vec<(PathBuf, Vec<u8>)>) {
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
         let path = entry.path();
         match entry.file_type() {
@@ -18,11 +22,11 @@ fn files(folder: &Path, found: &mut Vec<(std::path::PathBuf, Vec<u8>)>) {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn no_credential_lies_in_plain_text_where_the_server_writes() {
-    let (world, model) = (World::start().await, Model::start().await);
+/// Uses every kind of credential there is, and returns the plain text of each.
+async fn credentials(world: &World) -> (Vec<String>, Laptop, String) {
+    let model = Model::start().await;
     let alice = world.user("alice").await;
-    let laptop = Laptop::start(&world, &alice, &model).await;
+    let laptop = Laptop::start(world, &alice, &model).await;
     laptop.cli_ok(&["machine", "allow", "--auto"], None).await;
     let desk = Desk::new(&alice, &laptop, "pi", "auto", &["builder"]).await;
     desk.start("builder").await;
@@ -31,31 +35,67 @@ async fn no_credential_lies_in_plain_text_where_the_server_writes() {
     desk.say("[[run: echo $CHATROOM_RUN_TOKEN > token.txt; cat token.txt]]").await;
     laptop.until("the token is told", async || laptop.work_dir().join("token.txt").exists()).await;
     desk.until_status("builder", "awaiting-handoff").await;
-
-    let run_token = std::fs::read_to_string(laptop.work_dir().join("token.txt")).expect("token.txt");
-    let run_token = run_token.trim().to_owned();
+    let told = std::fs::read_to_string(laptop.work_dir().join("token.txt")).expect("token.txt");
+    let run_token = told.trim().to_owned();
     assert!(run_token.starts_with("crr_"));
-    let credentials = std::fs::read_to_string(laptop.home().join("credentials.json")).expect("credentials.json");
-    let mut secrets = vec![run_token.clone(), alice.token().to_owned()];
-    secrets.extend(
-        credentials.split('"').filter(|part| part.starts_with("crm_") || part.starts_with("crp_")).map(str::to_owned),
-    );
-    assert_eq!(secrets.len(), 4, "session, run, and both halves of the machine's credential");
 
+    let own = std::fs::read_to_string(laptop.home().join("credentials.json")).expect("credentials.json");
+    let halves = own.split('"').filter(|part| part.starts_with("crm_") || part.starts_with("crp_"));
+    let mut secrets: Vec<String> = halves.map(str::to_owned).collect();
+    assert_eq!(secrets.len(), 2, "both halves of the machine's credential");
+    let enrolment = alice.post("/api/enrolments", json!({})).await;
+    let invitation = alice.post(&format!("/api/instances/{}/invitations", alice.instance), json!({})).await;
+    let device = json!({ "device": "phone", "version": "1" });
+    let device = world.anonymous().post("/api/auth/device", device).await;
+    let me = alice.get("/api/auth/session").await.body;
+    let user = me["userId"].as_str().expect("an id").parse().expect("a user");
+    let link = chatroom_server::accounts::sign_in_link(world.app(), user).await.expect("a link");
+    secrets.extend([
+        run_token.clone(),
+        alice.token().to_owned(),
+        enrolment.text("code").to_owned(),
+        invitation.text("code").to_owned(),
+        device.text("deviceCode").to_owned(),
+        link.split_once("code=").expect("a code").1.to_owned(),
+        chatroom_testkit::world::PASSWORD.to_owned(),
+    ]);
+    (secrets, laptop, run_token)
+}
+
+fn holds(bytes: &[u8], secret: &str) -> bool {
+    bytes.windows(secret.len()).any(|window| window == secret.as_bytes())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_credential_lies_in_plain_text_where_the_server_writes() {
+    let world = World::start().await;
+    let (secrets, laptop, run_token) = credentials(&world).await;
     let mut written = Vec::new();
     files(&world.data_dir(), &mut written);
     assert!(written.iter().any(|(path, bytes)| path.extension().is_some_and(|end| end == "db") && !bytes.is_empty()));
     for (path, bytes) in &written {
         for secret in &secrets {
-            let found = bytes.windows(secret.len()).any(|window| window == secret.as_bytes());
-            assert!(!found, "{} holds a {}… in plain text", path.display(), &secret[..4]);
+            assert!(!holds(bytes, secret), "{} holds a {}… in plain text", path.display(), &secret[..4]);
         }
     }
     // The machine keeps its own credential, and nothing of the run's.
     let mut written = Vec::new();
     files(&laptop.home(), &mut written);
     for (path, bytes) in &written {
-        let found = bytes.windows(run_token.len()).any(|window| window == run_token.as_bytes());
-        assert!(!found, "{} holds the run token", path.display());
+        assert!(!holds(bytes, &run_token), "{} holds the run token", path.display());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_credential_lies_in_plain_text_in_a_database_dump() {
+    let database = postgres::fresh_database().await.expect("a database").to_string();
+    let flags = Flags { open_sign_up: Some(true), database: Some(database.clone()), ..Flags::default() };
+    let world = World::start_with(flags).await;
+    let (secrets, _laptop, _) = credentials(&world).await;
+    let dump = Command::new("pg_dump").arg(&database).output().await.expect("pg_dump");
+    assert!(dump.status.success(), "{}", String::from_utf8_lossy(&dump.stderr));
+    assert!(holds(&dump.stdout, "COPY public.machines"), "the dump holds the tables");
+    for secret in &secrets {
+        assert!(!holds(&dump.stdout, secret), "the dump holds a {}… in plain text", &secret[..4]);
     }
 }

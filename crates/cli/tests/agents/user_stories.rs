@@ -55,9 +55,9 @@ async fn us_8_a_disconnected_agent_is_restarted_from_afar() {
     laptop.until("it works again", async || laptop.work_dir().join("back.txt").exists()).await;
 }
 
-/// US-9 and US-12: only my own session commands my machine; to others it does not exist.
+/// US-9: nobody else commands my machine; to others it does not exist.
 #[tokio::test(flavor = "multi_thread")]
-async fn us_9_us_12_only_my_own_session_commands_my_machine() {
+async fn us_9_nobody_else_commands_my_machine() {
     let (world, model) = (World::start().await, Model::start().await);
     let (alice, bob) = (world.user("alice").await, world.user("bob").await);
     world.befriend(&alice, &bob).await;
@@ -73,14 +73,32 @@ async fn us_9_us_12_only_my_own_session_commands_my_machine() {
         for field in ["code", "detail", "status", "title"] {
             assert_eq!(foreign.body[field], missing.body[field], "{field}");
         }
-        let nobody = world.anonymous().post(&format!("/api/machines/{}/commands", laptop.id), body).await;
-        assert_eq!(nobody.status, 401);
     }
     let commands = alice.get(&format!("/api/machines/{}/commands", laptop.id)).await.body;
     assert_eq!(commands["commands"], json!([]), "nothing was written down");
+}
 
-    let pong = alice.post(&format!("/api/machines/{}/commands", laptop.id), json!({ "type": "ping" })).await;
-    assert_eq!(pong.status, 201, "{}", pong.body);
+/// US-12: a command is taken from a live session of mine, and from nothing else.
+#[tokio::test(flavor = "multi_thread")]
+async fn us_12_only_a_session_of_mine_sends_commands() {
+    let (world, model) = (World::start().await, Model::start().await);
+    let alice = world.user("alice").await;
+    let laptop = Laptop::start(&world, &alice, &model).await;
+    let path = format!("/api/machines/{}/commands", laptop.id);
+    let ping = json!({ "type": "ping" });
+    assert_eq!(world.anonymous().post(&path, ping.clone()).await.status, 401);
+    assert_eq!(alice.with_token("crs_not-a-session").post(&path, ping.clone()).await.status, 401);
+    // The machine's own credential proves the machine, not its person.
+    let credentials = std::fs::read_to_string(laptop.home().join("credentials.json")).expect("credentials.json");
+    let machine = credentials.split('"').find(|part| part.starts_with("crm_")).expect("its credential");
+    assert_eq!(alice.with_token(machine).post(&path, ping.clone()).await.status, 403);
+
+    let sent = alice.post(&path, ping.clone()).await;
+    assert_eq!(sent.status, 201, "{}", sent.body);
+    let me = alice.get("/api/auth/session").await.body;
+    let revoked = alice.delete(&format!("/api/auth/sessions/{}", me["sessionId"].as_str().expect("an id"))).await;
+    assert_eq!(revoked.status, 200, "{}", revoked.body);
+    assert_eq!(alice.post(&path, ping).await.status, 401);
 }
 
 /// US-10: the server decides what runs; nothing a client sends becomes a program, a path or an argument.
