@@ -18,10 +18,7 @@ use serde_json::{Value, json};
 
 use super::calls::{Calls, is_empty};
 use super::launch::Slot::{Model, Word};
-use super::{
-    Harness, Out, Signal, ToolSpec, content_text, needs_nobody, one_line, start_of, text_of,
-    unknown,
-};
+use super::{Harness, Out, Signal, ToolSpec, content_text, needs_nobody, one_line, start_of, text_of, unknown};
 use crate::supervisor::RunSpec;
 use crate::supervisor::event::RunEvent;
 
@@ -92,10 +89,7 @@ pub(super) struct Acp {
 
 impl Acp {
     pub(super) fn new(run: &RunSpec) -> Self {
-        let has_key = run
-            .env
-            .iter()
-            .any(|(name, value)| name == "CURSOR_API_KEY" && !value.is_empty());
+        let has_key = run.env.iter().any(|(name, value)| name == "CURSOR_API_KEY" && !value.is_empty());
         Self {
             tool: run.tool,
             mode: run.mode,
@@ -117,8 +111,7 @@ impl Acp {
         let id = self.next_id;
         self.next_id += 1;
         self.asked.insert(id, what);
-        out.send
-            .push(json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params}));
+        out.send.push(json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params}));
     }
 
     fn new_session(&mut self, out: &mut Out) {
@@ -132,9 +125,7 @@ impl Acp {
             return;
         };
         let error = line.get("error").map(|error| {
-            let message = error["message"]
-                .as_str()
-                .map_or_else(|| error.to_string(), str::to_owned);
+            let message = error["message"].as_str().map_or_else(|| error.to_string(), str::to_owned);
             start_of(&message)
         });
         match (what, error) {
@@ -145,9 +136,7 @@ impl Acp {
                     out.story(RunEvent::Session { id: id.to_owned() });
                     out.signal(Signal::Ready);
                 }
-                None => out.signal(Signal::Failed {
-                    reason: format!("{} made no session", self.tool),
-                }),
+                None => out.signal(Signal::Failed { reason: format!("{} made no session", self.tool) }),
             },
             (Asked::Initialize, None) if self.signs_in => {
                 self.ask(Asked::Authenticate, "authenticate", &json!({"methodId": CURSOR_LOGIN}), out);
@@ -196,10 +185,7 @@ impl Acp {
             self.permission(id, &line["params"], out);
             return;
         }
-        out.notice(format!(
-            "the agent asked for something this version does not offer: {}",
-            start_of(method)
-        ));
+        out.notice(format!("the agent asked for something this version does not offer: {}", start_of(method)));
         out.send.push(json!({"jsonrpc": "2.0", "id": id,
             "error": {"code": -32601, "message": format!("{method} is not offered")}}));
     }
@@ -211,44 +197,26 @@ impl Acp {
         let call_id = text_of(asked, "toolCallId").to_owned();
         self.calls.tell(&call_id, out);
         let known = self.calls.get(&call_id);
-        let input = [
-            &asked["rawInput"],
-            known.map_or(&Value::Null, |call| &call.input),
-        ]
-        .into_iter()
-        .find(|input| !is_empty(input))
-        .cloned();
-        let title = [
-            text_of(asked, "title"),
-            known.map_or("", |call| &call.title),
-        ]
-        .into_iter()
-        .find(|title| !title.is_empty())
-        .unwrap_or("something without a title");
+        let input = [&asked["rawInput"], known.map_or(&Value::Null, |call| &call.input)]
+            .into_iter()
+            .find(|input| !is_empty(input))
+            .cloned();
+        let title = [text_of(asked, "title"), known.map_or("", |call| &call.title)]
+            .into_iter()
+            .find(|title| !title.is_empty())
+            .unwrap_or("something without a title");
         let title = match text_of(asked, "kind") {
             "" => one_line(title),
             kind => one_line(&format!("{kind}: {title}")),
         };
         let key = id.to_string();
-        self.open.insert(
-            key.clone(),
-            Question {
-                id: id.clone(),
-                options: params["options"].clone(),
-            },
-        );
+        self.open.insert(key.clone(), Question { id: id.clone(), options: params["options"].clone() });
         if !self.in_turn {
-            out.notice(format!(
-                "the agent asked outside of a turn and was not answered: {title}"
-            ));
+            out.notice(format!("the agent asked outside of a turn and was not answered: {title}"));
             self.cancel_questions(out);
             return;
         }
-        if needs_nobody(
-            self.mode,
-            text_of(asked, "kind") == "execute",
-            input.as_ref().unwrap_or(&Value::Null),
-        ) {
+        if needs_nobody(self.mode, text_of(asked, "kind") == "execute", input.as_ref().unwrap_or(&Value::Null)) {
             self.decide(&key, Decision::Allow, out);
             return;
         }
@@ -257,11 +225,7 @@ impl Acp {
             Some(input) if is_empty(&asked["content"]) => input.to_string(),
             _ => asked.to_string(),
         };
-        out.signal(Signal::Asked {
-            key,
-            title,
-            input: shown,
-        });
+        out.signal(Signal::Asked { key, title, input: shown });
     }
 
     fn cancel_questions(&mut self, out: &mut Out) {
@@ -298,16 +262,10 @@ impl Acp {
         out.partial = true;
         self.output(out);
         let id = &update["messageId"];
-        if self
-            .text
-            .as_ref()
-            .is_some_and(|(kind, of, _)| *kind != block || of != id)
-        {
+        if self.text.as_ref().is_some_and(|(kind, of, _)| *kind != block || of != id) {
             self.flush(out);
         }
-        let (_, _, text) = self
-            .text
-            .get_or_insert_with(|| (block, id.clone(), String::new()));
+        let (_, _, text) = self.text.get_or_insert_with(|| (block, id.clone(), String::new()));
         text.push_str(text_of(&update["content"], "text"));
         if text.len() > MAX_BLOCK {
             self.flush(out);
@@ -333,17 +291,9 @@ impl Acp {
             "completed" | "failed" => {
                 self.calls.tell(&id, out);
                 let content = content_text(&update["content"]);
-                let output = if content.is_empty() {
-                    content_text(&update["rawOutput"])
-                } else {
-                    content
-                };
+                let output = if content.is_empty() { content_text(&update["rawOutput"]) } else { content };
                 self.calls.remove(&id);
-                out.story(RunEvent::ToolResult {
-                    id,
-                    output,
-                    is_error: text_of(update, "status") == "failed",
-                });
+                out.story(RunEvent::ToolResult { id, output, is_error: text_of(update, "status") == "failed" });
             }
             _ => {
                 // Output so far is repeated in the result.
@@ -392,8 +342,7 @@ impl Harness for Acp {
 
     fn interrupt(&mut self, out: &mut Out) {
         self.cancelling = true;
-        out.send
-            .push(json!({"jsonrpc": "2.0", "method": "session/cancel",
+        out.send.push(json!({"jsonrpc": "2.0", "method": "session/cancel",
             "params": {"sessionId": self.session}}));
         self.cancel_questions(out);
     }
@@ -416,12 +365,9 @@ impl Harness for Acp {
         let outcome = if let Some(id) = option {
             json!({"outcome": "selected", "optionId": id})
         } else {
-            out.notice(format!(
-                "the agent offered no answer of the kind {kind}, so its question was cancelled"
-            ));
+            out.notice(format!("the agent offered no answer of the kind {kind}, so its question was cancelled"));
             json!({"outcome": "cancelled"})
         };
-        out.send
-            .push(json!({"jsonrpc": "2.0", "id": question.id, "result": {"outcome": outcome}}));
+        out.send.push(json!({"jsonrpc": "2.0", "id": question.id, "result": {"outcome": outcome}}));
     }
 }

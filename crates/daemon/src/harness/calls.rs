@@ -25,10 +25,7 @@ pub(super) struct Call {
 impl Calls {
     /// Takes over what an update says of a call.
     pub(super) fn learn(&mut self, update: &Value) {
-        let call = self
-            .0
-            .entry(text_of(update, "toolCallId").to_owned())
-            .or_default();
+        let call = self.0.entry(text_of(update, "toolCallId").to_owned()).or_default();
         if let Some(title) = update["title"].as_str() {
             if call.name.is_empty() {
                 title.clone_into(&mut call.name);
@@ -46,16 +43,8 @@ impl Calls {
             return;
         };
         call.told = true;
-        let input = if is_empty(&call.input) {
-            call.title.clone()
-        } else {
-            call.input.to_string()
-        };
-        out.story(RunEvent::ToolCall {
-            id: id.to_owned(),
-            name: call.name.clone(),
-            input,
-        });
+        let input = if is_empty(&call.input) { call.title.clone() } else { call.input.to_string() };
+        out.story(RunEvent::ToolCall { id: id.to_owned(), name: call.name.clone(), input });
     }
 
     /// Returns what is known of a call.

@@ -15,10 +15,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::launch::Slot::{JoinedModel, JoinedPromptFile, Word};
-use super::{
-    Harness, Out, Signal, ToolSpec, content_text, needs_nobody, one_line, start_of, text_of,
-    unknown,
-};
+use super::{Harness, Out, Signal, ToolSpec, content_text, needs_nobody, one_line, start_of, text_of, unknown};
 use crate::supervisor::event::RunEvent;
 
 pub(super) const SPEC: ToolSpec = ToolSpec {
@@ -71,25 +68,15 @@ pub(super) struct Claude {
 
 impl Claude {
     pub(super) fn new(mode: PermissionMode) -> Self {
-        Self {
-            mode,
-            session: String::new(),
-            prompt: None,
-            open: HashMap::new(),
-            interrupts: 0,
-        }
+        Self { mode, session: String::new(), prompt: None, open: HashMap::new(), interrupts: 0 }
     }
 
     fn asked(&mut self, line: &Value, out: &mut Out) {
         let key = text_of(line, "request_id");
         let request = &line["request"];
         if text_of(request, "subtype") != "can_use_tool" {
-            out.notice(format!(
-                "the agent asked for something unknown: {}",
-                start_of(&request.to_string())
-            ));
-            out.send
-                .push(json!({"type": "control_response", "response": {
+            out.notice(format!("the agent asked for something unknown: {}", start_of(&request.to_string())));
+            out.send.push(json!({"type": "control_response", "response": {
                 "subtype": "error", "request_id": key, "error": "not supported"}}));
             return;
         }
@@ -104,11 +91,7 @@ impl Claude {
             .find_map(|field| input[*field].as_str())
             .unwrap_or_else(|| text_of(request, "description"));
         let title = format!("{}: {what}", text_of(request, "tool_name"));
-        out.signal(Signal::Asked {
-            key: key.to_owned(),
-            title: one_line(&title),
-            input: input.to_string(),
-        });
+        out.signal(Signal::Asked { key: key.to_owned(), title: one_line(&title), input: input.to_string() });
     }
 
     fn answered(line: &Value, out: &mut Out) {
@@ -121,10 +104,7 @@ impl Claude {
             out.signal(Signal::Ready);
         } else {
             out.signal(Signal::Failed {
-                reason: format!(
-                    "claude refused to begin: {}",
-                    start_of(&response["error"].to_string())
-                ),
+                reason: format!("claude refused to begin: {}", start_of(&response["error"].to_string())),
             });
         }
     }
@@ -135,9 +115,7 @@ impl Claude {
                 let session = text_of(line, "session_id");
                 if self.session != session {
                     session.clone_into(&mut self.session);
-                    out.story(RunEvent::Session {
-                        id: session.to_owned(),
-                    });
+                    out.story(RunEvent::Session { id: session.to_owned() });
                 }
             }
             "api_retry" => out.notice(format!(
@@ -203,9 +181,7 @@ impl Claude {
                 output_tokens: count("output_tokens"),
             });
         }
-        let named = line["user_message_uuids"]
-            .as_array()
-            .filter(|ids| !ids.is_empty());
+        let named = line["user_message_uuids"].as_array().filter(|ids| !ids.is_empty());
         if let (Some(ours), Some(named)) = (&self.prompt, named)
             && !named.iter().any(|id| id.as_str() == Some(ours))
         {
@@ -231,8 +207,7 @@ impl Claude {
 
 impl Harness for Claude {
     fn begin(&mut self, out: &mut Out) {
-        out.send
-            .push(json!({"type": "control_request", "request_id": INITIALIZE,
+        out.send.push(json!({"type": "control_request", "request_id": INITIALIZE,
             "request": {"subtype": "initialize"}}));
     }
 
@@ -243,16 +218,13 @@ impl Harness for Claude {
             "control_cancel_request" => {
                 let key = text_of(line, "request_id");
                 if self.open.remove(key).is_some() {
-                    out.signal(Signal::AskGone {
-                        key: key.to_owned(),
-                    });
+                    out.signal(Signal::AskGone { key: key.to_owned() });
                 }
             }
             "stream_event" => {
                 out.partial = true;
                 // Only the main conversation's calls lie inside a turn that has a result.
-                if line["event"]["type"] == "message_start" && line["parent_tool_use_id"].is_null()
-                {
+                if line["event"]["type"] == "message_start" && line["parent_tool_use_id"].is_null() {
                     out.signal(Signal::Output);
                 }
             }
@@ -293,8 +265,7 @@ impl Harness for Claude {
             Decision::Allow => json!({"behavior": "allow", "updatedInput": input}),
             Decision::Deny => json!({"behavior": "deny", "message": "denied by the owner"}),
         };
-        out.send
-            .push(json!({"type": "control_response", "response": {
+        out.send.push(json!({"type": "control_response", "response": {
             "subtype": "success", "request_id": key, "response": answer}}));
     }
 }

@@ -69,16 +69,11 @@ pub struct Launch {
 /// Composes command line and environment, or says why there can be none. Executes and writes nothing.
 pub fn compose(run: &RunSpec) -> Result<Launch, CannotLaunch> {
     let tool = spec(run.tool);
-    for (what, path) in [
-        ("the program", &run.program),
-        ("the working directory", &run.working_dir),
-        ("the run's folder", &run.run_dir),
-    ] {
+    for (what, path) in
+        [("the program", &run.program), ("the working directory", &run.working_dir), ("the run's folder", &run.run_dir)]
+    {
         if !path.is_absolute() {
-            return Err(CannotLaunch::NotAbsolute {
-                what,
-                path: path.display().to_string(),
-            });
+            return Err(CannotLaunch::NotAbsolute { what, path: path.display().to_string() });
         }
     }
     let by_mode = match run.mode {
@@ -87,15 +82,10 @@ pub fn compose(run: &RunSpec) -> Result<Launch, CannotLaunch> {
     };
     let prompt_file = (!run.system_prompt.is_empty()).then(|| run.run_dir.join(SYSTEM_PROMPT));
     let slots = [tool.argv, by_mode, tool.last_argv];
-    let args: Vec<OsString> = slots
-        .into_iter()
-        .flatten()
-        .flat_map(|slot| fill(*slot, run.model.as_ref(), prompt_file.as_ref()))
-        .collect();
-    let takes_file = slots
-        .into_iter()
-        .flatten()
-        .any(|slot| matches!(slot, Slot::PromptFile(_) | Slot::JoinedPromptFile(_)));
+    let args: Vec<OsString> =
+        slots.into_iter().flatten().flat_map(|slot| fill(*slot, run.model.as_ref(), prompt_file.as_ref())).collect();
+    let takes_file =
+        slots.into_iter().flatten().any(|slot| matches!(slot, Slot::PromptFile(_) | Slot::JoinedPromptFile(_)));
     Ok(Launch {
         args,
         env: environment(run)?,
@@ -135,8 +125,7 @@ fn environment(run: &RunSpec) -> Result<Vec<(String, String)>, CannotLaunch> {
             set(&mut env, "IS_SANDBOX", "1".to_owned());
         }
         Tool::Opencode => {
-            let overlay =
-                opencode_overlay(get(&env, CONFIG_CONTENT), run.mode, run.model.as_ref())?;
+            let overlay = opencode_overlay(get(&env, CONFIG_CONTENT), run.mode, run.model.as_ref())?;
             set(&mut env, CONFIG_CONTENT, overlay);
         }
         Tool::Claude | Tool::Cursor | Tool::Pi => {}
@@ -147,22 +136,11 @@ fn environment(run: &RunSpec) -> Result<Vec<(String, String)>, CannotLaunch> {
 const CONFIG_CONTENT: &str = "OPENCODE_CONFIG_CONTENT";
 
 /// Everything opencode knows how to ask about.
-const OPENCODE_PERMISSIONS: [&str; 6] = [
-    "bash",
-    "edit",
-    "webfetch",
-    "websearch",
-    "external_directory",
-    "doom_loop",
-];
+const OPENCODE_PERMISSIONS: [&str; 6] = ["bash", "edit", "webfetch", "websearch", "external_directory", "doom_loop"];
 
 /// Our rules on top of what the user says in the same variable: a rule is one word, so that no
 /// narrower rule of another configuration file stays in force beside it.
-fn opencode_overlay(
-    own: Option<&str>,
-    mode: PermissionMode,
-    model: Option<&ModelId>,
-) -> Result<String, CannotLaunch> {
+fn opencode_overlay(own: Option<&str>, mode: PermissionMode, model: Option<&ModelId>) -> Result<String, CannotLaunch> {
     let mut config: Map<String, Value> = match own.filter(|own| !own.trim().is_empty()) {
         Some(own) => serde_json::from_str(own).map_err(|_| CannotLaunch::BadConfigContent)?,
         None => Map::new(),
@@ -171,10 +149,7 @@ fn opencode_overlay(
         PermissionMode::Ask => "ask",
         PermissionMode::Auto => "allow",
     };
-    let rules: Map<String, Value> = OPENCODE_PERMISSIONS
-        .iter()
-        .map(|name| ((*name).to_owned(), json!(word)))
-        .collect();
+    let rules: Map<String, Value> = OPENCODE_PERMISSIONS.iter().map(|name| ((*name).to_owned(), json!(word))).collect();
     merge(&mut config, "permission", &rules);
     // An agent's own rules win over the general ones, so the default agent gets them too.
     merge_at(&mut config, &["agent", "build", "permission"], &rules);
@@ -212,10 +187,7 @@ fn merge_at(into: &mut Map<String, Value>, path: &[&str], rules: &Map<String, Va
 }
 
 fn get<'a>(env: &'a [(String, String)], name: &str) -> Option<&'a str> {
-    env.iter()
-        .rev()
-        .find(|(known, _)| known == name)
-        .map(|(_, value)| value.as_str())
+    env.iter().rev().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
 }
 
 fn set(env: &mut Vec<(String, String)>, name: &str, value: String) {

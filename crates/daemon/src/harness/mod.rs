@@ -146,17 +146,13 @@ impl Out {
 
     fn message(&mut self, text: &str) {
         if !text.is_empty() {
-            self.story(RunEvent::Message {
-                text: text.to_owned(),
-            });
+            self.story(RunEvent::Message { text: text.to_owned() });
         }
     }
 
     fn thought(&mut self, text: &str) {
         if !text.is_empty() {
-            self.story(RunEvent::Thought {
-                text: text.to_owned(),
-            });
+            self.story(RunEvent::Thought { text: text.to_owned() });
         }
     }
 
@@ -173,20 +169,14 @@ pub fn feed(harness: &mut dyn Harness, line: &[u8]) -> Out {
     }
     match serde_json::from_slice::<Value>(line) {
         Ok(value) if value.is_object() => harness.line(&value, &mut out),
-        _ => out.notice(format!(
-            "the agent printed: {}",
-            start_of(&String::from_utf8_lossy(line))
-        )),
+        _ => out.notice(format!("the agent printed: {}", start_of(&String::from_utf8_lossy(line)))),
     }
     out
 }
 
 /// What we do not know is told, with its beginning.
 fn unknown(line: &Value, out: &mut Out) {
-    out.notice(format!(
-        "the agent sent something unknown: {}",
-        start_of(&line.to_string())
-    ));
+    out.notice(format!("the agent sent something unknown: {}", start_of(&line.to_string())));
 }
 
 /// The beginning of a text, for a notice.
@@ -238,11 +228,7 @@ fn content_text(content: &Value) -> String {
 
 /// Whether a question needs no person: the mode says so, or it is for one of the platform's own verbs in a shell and nothing else.
 fn needs_nobody(mode: PermissionMode, is_shell: bool, input: &Value) -> bool {
-    let is_verb = || {
-        input["command"]
-            .as_str()
-            .is_some_and(verbs::is_platform_verb)
-    };
+    let is_verb = || input["command"].as_str().is_some_and(verbs::is_platform_verb);
     mode == PermissionMode::Auto || (is_shell && is_verb())
 }
 
@@ -260,7 +246,7 @@ mod tests {
             tool,
             program: "/bin/tool".into(),
             model: None,
-            working_dir: "/work".into(),
+            working_dir: "/srv/project".into(),
             mode,
             system_prompt: "role".to_owned(),
             env: Vec::new(),
@@ -372,16 +358,9 @@ mod tests {
         leaf.prop_recursive(4, 40, 6, |inner| {
             prop_oneof![
                 prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
-                prop::collection::vec((prop::sample::select(KEYS.to_vec()), inner), 0..7).prop_map(
-                    |entries| {
-                        Value::Object(
-                            entries
-                                .into_iter()
-                                .map(|(key, value)| (key.to_owned(), value))
-                                .collect(),
-                        )
-                    }
-                ),
+                prop::collection::vec((prop::sample::select(KEYS.to_vec()), inner), 0..7).prop_map(|entries| {
+                    Value::Object(entries.into_iter().map(|(key, value)| (key.to_owned(), value)).collect())
+                }),
             ]
         })
     }
@@ -418,35 +397,19 @@ mod tests {
     #[test]
     fn the_unknown_is_a_notice() {
         for tool in Tool::ALL {
-            for line in [
-                "not JSON at all",
-                "{\"type\":\"brand_new\",\"method\":\"brand/new\"}",
-                "[1,2]",
-                "{\"cut\":",
-                "7",
-            ] {
-                let out = feed(
-                    driver_of(tool, PermissionMode::Auto).as_mut(),
-                    line.as_bytes(),
-                );
+            for line in
+                ["not JSON at all", "{\"type\":\"brand_new\",\"method\":\"brand/new\"}", "[1,2]", "{\"cut\":", "7"]
+            {
+                let out = feed(driver_of(tool, PermissionMode::Auto).as_mut(), line.as_bytes());
                 assert!(
-                    matches!(
-                        out.signals.as_slice(),
-                        [Signal::Story(RunEvent::Notice { .. })]
-                    ),
+                    matches!(out.signals.as_slice(), [Signal::Story(RunEvent::Notice { .. })]),
                     "{tool} {line}: {out:?}"
                 );
             }
             let deep = "[".repeat(100_000);
-            let out = feed(
-                driver_of(tool, PermissionMode::Auto).as_mut(),
-                deep.as_bytes(),
-            );
+            let out = feed(driver_of(tool, PermissionMode::Auto).as_mut(), deep.as_bytes());
             assert_eq!(out.signals.len(), 1, "{tool}");
-            assert_eq!(
-                feed(driver_of(tool, PermissionMode::Auto).as_mut(), b"  \r"),
-                Out::default()
-            );
+            assert_eq!(feed(driver_of(tool, PermissionMode::Auto).as_mut(), b"  \r"), Out::default());
         }
     }
 }

@@ -18,12 +18,7 @@ pub(super) const SPEC: ToolSpec = ToolSpec {
     programs: &["pi"],
     version_args: &["--version"],
     // Its own parser takes the word after an option as the value, whatever it begins with; it knows no `=`.
-    argv: &[
-        Word("--mode"),
-        Word("rpc"),
-        Model("--model"),
-        PromptFile("--append-system-prompt"),
-    ],
+    argv: &[Word("--mode"), Word("rpc"), Model("--model"), PromptFile("--append-system-prompt")],
     ask_argv: None,
     auto_argv: &[],
     last_argv: &[],
@@ -56,9 +51,7 @@ impl Pi {
                 out.signal(Signal::Ready);
             }
             STATE if !self.ready => {
-                out.signal(Signal::Failed {
-                    reason: format!("pi refused to begin: {}", error()),
-                });
+                out.signal(Signal::Failed { reason: format!("pi refused to begin: {}", error()) });
             }
             PROMPT if !success && self.working => {
                 self.working = false;
@@ -92,22 +85,13 @@ impl Pi {
         }
         let usage = &message["usage"];
         let count = |key: &str| usage[key].as_u64().unwrap_or(0);
-        let input_tokens = count("input")
-            .saturating_add(count("cacheRead"))
-            .saturating_add(count("cacheWrite"));
+        let input_tokens = count("input").saturating_add(count("cacheRead")).saturating_add(count("cacheWrite"));
         let output_tokens = count("output");
         if input_tokens > 0 || output_tokens > 0 {
-            out.story(RunEvent::Usage {
-                input_tokens,
-                output_tokens,
-            });
+            out.story(RunEvent::Usage { input_tokens, output_tokens });
         }
-        self.failure = matches!(text_of(message, "stopReason"), "error" | "aborted").then(|| {
-            message["errorMessage"]
-                .as_str()
-                .unwrap_or("the model call failed")
-                .to_owned()
-        });
+        self.failure = matches!(text_of(message, "stopReason"), "error" | "aborted")
+            .then(|| message["errorMessage"].as_str().unwrap_or("the model call failed").to_owned());
     }
 
     fn settled(&mut self, out: &mut Out) {
@@ -123,20 +107,11 @@ impl Pi {
     /// A question of an extension. Nobody can answer it here, so it is declined: it would stand still for ever.
     fn dialog(line: &Value, out: &mut Out) {
         let words = [text_of(line, "title"), text_of(line, "message")];
-        let words = words
-            .into_iter()
-            .filter(|text| !text.is_empty())
-            .collect::<Vec<_>>()
-            .join(": ");
+        let words = words.into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join(": ");
         match text_of(line, "method") {
             "select" | "confirm" | "input" | "editor" => {
-                out.notice(format!(
-                    "an extension of pi asked and was declined: {}",
-                    start_of(&words)
-                ));
-                out.send.push(
-                    json!({"type": "extension_ui_response", "id": line["id"], "cancelled": true}),
-                );
+                out.notice(format!("an extension of pi asked and was declined: {}", start_of(&words)));
+                out.send.push(json!({"type": "extension_ui_response", "id": line["id"], "cancelled": true}));
             }
             "notify" => out.notice(start_of(&words)),
             _ => {}
@@ -174,10 +149,7 @@ impl Harness for Pi {
             )),
             "compaction_start" => out.notice("the conversation is being compacted"),
             "extension_error" => {
-                out.notice(format!(
-                    "an extension of pi failed: {}",
-                    start_of(&line["error"].to_string())
-                ));
+                out.notice(format!("an extension of pi failed: {}", start_of(&line["error"].to_string())));
             }
             "extension_ui_request" => Self::dialog(line, out),
             "turn_start"
@@ -198,8 +170,7 @@ impl Harness for Pi {
         self.working = true;
         self.aborting = false;
         self.failure = None;
-        out.send
-            .push(json!({"id": PROMPT, "type": "prompt", "message": text}));
+        out.send.push(json!({"id": PROMPT, "type": "prompt", "message": text}));
     }
 
     fn interrupt(&mut self, out: &mut Out) {

@@ -54,10 +54,7 @@ fn quoted_terminator(mark: &str) -> Option<&str> {
     let inner = mark
         .strip_prefix('\'')
         .and_then(|mark| mark.strip_suffix('\''))
-        .or_else(|| {
-            mark.strip_prefix('"')
-                .and_then(|mark| mark.strip_suffix('"'))
-        })?;
+        .or_else(|| mark.strip_prefix('"').and_then(|mark| mark.strip_suffix('"')))?;
     let plain = !inner.is_empty() && inner.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
     plain.then_some(inner)
 }
@@ -112,19 +109,10 @@ mod tests {
     #[test]
     fn only_a_bare_platform_verb_needs_no_permission() {
         for (command, allowed) in [
-            (
-                "chatroom handoff --next-role=reviewer --chatroom-id room_01",
-                true,
-            ),
+            ("chatroom handoff --next-role=reviewer --chatroom-id room_01", true),
             ("  chatroom context read --role 'a b' \n", true),
-            (
-                "chatroom handoff --next-role user <<'END'\nall done; rm -rf / $(id)\nEND",
-                true,
-            ),
-            (
-                "chatroom handoff --next-role user << \"END\"\ndone\nEND\n",
-                true,
-            ),
+            ("chatroom handoff --next-role user <<'END'\nall done; rm -rf / $(id)\nEND", true),
+            ("chatroom handoff --next-role user << \"END\"\ndone\nEND\n", true),
             ("chatroom message send --content \"it is done\"", true),
             ("chatroom", false),
             ("chatroom machine allow --auto", false),

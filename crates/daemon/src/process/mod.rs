@@ -15,10 +15,7 @@ mod linux;
 pub mod mark;
 pub mod orphans;
 #[cfg(any(not(target_os = "linux"), test))]
-#[cfg_attr(
-    target_os = "linux",
-    expect(dead_code, reason = "compiled here so that its parser is tested")
-)]
+#[cfg_attr(target_os = "linux", expect(dead_code, reason = "compiled here so that its parser is tested"))]
 mod portable;
 pub mod table;
 pub mod tree;
@@ -44,8 +41,7 @@ impl ProcessId {
     /// Returns this process itself.
     pub fn own() -> std::io::Result<Self> {
         let pid = std::process::id();
-        Self::of(pid)
-            .ok_or_else(|| std::io::Error::other("this process is not in the process table"))
+        Self::of(pid).ok_or_else(|| std::io::Error::other("this process is not in the process table"))
     }
 
     /// Looks up who has `pid` now.

@@ -45,28 +45,18 @@ fn parse_row(line: &str) -> Option<Process> {
     let parent = words.next()?.parse().ok()?;
     let state = words.next()?;
     let start_time = parse_start(&words.collect::<Vec<_>>())?;
-    Some(Process {
-        id: ProcessId { pid, start_time },
-        parent,
-        ended: state.starts_with('Z'),
-    })
+    Some(Process { id: ProcessId { pid, start_time }, parent, ended: state.starts_with('Z') })
 }
 
 /// `Sat Nov 21 08:14:31 2026` as one growing number. It only has to differ from another start, so no calendar is needed.
 fn parse_start(words: &[&str]) -> Option<u64> {
-    const MONTHS: [&str; 12] = [
-        "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
-    ];
+    const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
     let [_, month, day, clock, year] = words else {
         return None;
     };
     let month = MONTHS.iter().position(|name| name == month)?;
-    let clock = clock.split(':').try_fold(0_u64, |total, part| {
-        Some(total * 100 + part.parse::<u64>().ok()?)
-    })?;
-    let date = year.parse::<u64>().ok()? * 10_000
-        + (u64::try_from(month).ok()? + 1) * 100
-        + day.parse::<u64>().ok()?;
+    let clock = clock.split(':').try_fold(0_u64, |total, part| Some(total * 100 + part.parse::<u64>().ok()?))?;
+    let date = year.parse::<u64>().ok()? * 10_000 + (u64::try_from(month).ok()? + 1) * 100 + day.parse::<u64>().ok()?;
     Some(date * 1_000_000 + clock)
 }
 
@@ -77,14 +67,8 @@ mod tests {
     #[test]
     fn a_row_of_ps_is_read() {
         for (line, expected) in [
-            (
-                "  502     1 Ss   Sat Nov 21 08:14:31 2026",
-                Some((502, 1, 20_261_121_081_431, false)),
-            ),
-            (
-                "7 6 Z+ Sun Feb  1 00:00:00 2026",
-                Some((7, 6, 20_260_201_000_000, true)),
-            ),
+            ("  502     1 Ss   Sat Nov 21 08:14:31 2026", Some((502, 1, 20_261_121_081_431, false))),
+            ("7 6 Z+ Sun Feb  1 00:00:00 2026", Some((7, 6, 20_260_201_000_000, true))),
             ("7 6 S Sun Feb", None),
             ("", None),
         ] {

@@ -115,10 +115,5 @@ pub fn signal(process: ProcessId, signal: Signal) -> bool {
         return false;
     };
     // 0 and 1 name a group and the system itself.
-    pid > 1
-        && process.is_alive()
-        && !matches!(
-            kill(Pid::from_raw(pid), signal),
-            Err(Errno::ESRCH | Errno::EPERM)
-        )
+    pid > 1 && process.is_alive() && !matches!(kill(Pid::from_raw(pid), signal), Err(Errno::ESRCH | Errno::EPERM))
 }

@@ -103,11 +103,7 @@ impl Waiting {
     }
 
     fn answer(&self, id: u64, answer: Answer) {
-        let asked = self
-            .0
-            .lock()
-            .ok()
-            .and_then(|mut open| open.as_mut()?.remove(&id));
+        let asked = self.0.lock().ok().and_then(|mut open| open.as_mut()?.remove(&id));
         if let Some(asked) = asked {
             // Nobody listens any more when the question timed out.
             let _ = asked.send(answer);
@@ -124,19 +120,9 @@ impl Waiting {
 /// Starts a supervisor (`EXE supervise RUN_DIR`) and waits until it answers. It executes nothing before [`Control::go`].
 pub async fn spawn(exe: &Path, run_dir: &Path) -> Result<Supervised, Error> {
     let log_path = run_dir.join(socket::LOG);
-    let log = OpenOptions::new()
-        .create(true)
-        .append(true)
-        .mode(0o600)
-        .open(&log_path)?;
+    let log = OpenOptions::new().create(true).append(true).mode(0o600).open(&log_path)?;
     let mut command = Command::new(exe);
-    command
-        .arg(SUPERVISE)
-        .arg(run_dir)
-        .current_dir(run_dir)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(log);
+    command.arg(SUPERVISE).arg(run_dir).current_dir(run_dir).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
     // The mark belongs on the tool's tree only: a supervisor that carried one would end itself.
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("CHATROOM_") {
@@ -154,11 +140,7 @@ pub async fn spawn(exe: &Path, run_dir: &Path) -> Result<Supervised, Error> {
         }
         match connect(run_dir, None, 0).await {
             Ok(Some((control, events))) => {
-                return Ok(Supervised {
-                    control,
-                    events,
-                    child: Some(child),
-                });
+                return Ok(Supervised { control, events, child: Some(child) });
             }
             Ok(None) if Instant::now() < until => sleep(Duration::from_millis(10)).await,
             Ok(None) => {
@@ -176,20 +158,12 @@ pub async fn spawn(exe: &Path, run_dir: &Path) -> Result<Supervised, Error> {
 /// Attaches to the supervisor of a run that was started earlier, and gets every event after `after_seq`.
 ///
 /// `None`: it is not alive, or what lives there is not `expected`.
-pub async fn attach(
-    run_dir: &Path,
-    expected: ProcessId,
-    after_seq: u64,
-) -> Result<Option<Supervised>, Error> {
+pub async fn attach(run_dir: &Path, expected: ProcessId, after_seq: u64) -> Result<Option<Supervised>, Error> {
     if !expected.is_alive() {
         return Ok(None);
     }
     let connected = connect(run_dir, Some(expected), after_seq).await?;
-    Ok(connected.map(|(control, events)| Supervised {
-        control,
-        events,
-        child: None,
-    }))
+    Ok(connected.map(|(control, events)| Supervised { control, events, child: None }))
 }
 
 /// `None`: nobody listens there, or not who was expected.
@@ -203,12 +177,7 @@ async fn connect(
     };
     let stream = match UnixStream::connect(path).await {
         Ok(stream) => stream,
-        Err(error)
-            if matches!(
-                error.kind(),
-                io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused
-            ) =>
-        {
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
             return Ok(None);
         }
         Err(error) => return Err(error.into()),
@@ -226,9 +195,7 @@ async fn connect(
     };
     let id = hello.supervisor;
     // The kernel says whose socket this is; a copied or guessed greeting does not count.
-    let is_its_own = peer
-        .pid()
-        .is_none_or(|pid| u32::try_from(pid).is_ok_and(|pid| pid == id.pid));
+    let is_its_own = peer.pid().is_none_or(|pid| u32::try_from(pid).is_ok_and(|pid| pid == id.pid));
     if !is_its_own || !id.is_alive() || expected.is_some_and(|expected| expected != id) {
         return Ok(None);
     }
@@ -236,10 +203,7 @@ async fn connect(
     let (send, receive) = mpsc::unbounded_channel();
     tokio::spawn(read_lines(lines, send, Arc::clone(&waiting)));
     let writer = Mutex::new(Writer { half, next_id: 1 });
-    let control = Control {
-        id,
-        shared: Arc::new(Shared { writer, waiting }),
-    };
+    let control = Control { id, shared: Arc::new(Shared { writer, waiting }) };
     control.ask(Ask::Attach { after_seq }).await?;
     Ok(Some((control, Events(receive))))
 }
@@ -300,11 +264,7 @@ impl Supervised {
     }
 
     /// See [`Control::prompt`].
-    pub async fn prompt(
-        &self,
-        prompt_id: PromptId,
-        text: impl Into<String>,
-    ) -> Result<Done, Error> {
+    pub async fn prompt(&self, prompt_id: PromptId, text: impl Into<String>) -> Result<Done, Error> {
         self.control.prompt(prompt_id, text).await
     }
 
@@ -314,11 +274,7 @@ impl Supervised {
     }
 
     /// See [`Control::decide`].
-    pub async fn decide(
-        &self,
-        permission_id: PermissionId,
-        decision: Decision,
-    ) -> Result<(), Error> {
+    pub async fn decide(&self, permission_id: PermissionId, decision: Decision) -> Result<(), Error> {
         self.control.decide(permission_id, decision).await
     }
 
@@ -345,26 +301,14 @@ impl Control {
     ///
     /// Refused with [`Refused::CannotStart`]: nothing was executed, and the supervisor leaves.
     pub async fn go(&self, spec: RunSpec) -> Result<(), Error> {
-        self.ask(Ask::Go {
-            spec: Box::new(spec),
-        })
-        .await
-        .map(drop)
+        self.ask(Ask::Go { spec: Box::new(spec) }).await.map(drop)
     }
 
     /// Gives a prompt to the tool. One that was given before is not given again ([`Done::Nothing`]).
     ///
     /// Refused with [`Refused::Busy`] while the tool starts or is in a turn: the queue is the daemon's.
-    pub async fn prompt(
-        &self,
-        prompt_id: PromptId,
-        text: impl Into<String>,
-    ) -> Result<Done, Error> {
-        self.ask(Ask::Prompt {
-            prompt_id,
-            text: text.into(),
-        })
-        .await
+    pub async fn prompt(&self, prompt_id: PromptId, text: impl Into<String>) -> Result<Done, Error> {
+        self.ask(Ask::Prompt { prompt_id, text: text.into() }).await
     }
 
     /// Ends the turn, if there is one ([`Done::Nothing`] otherwise). That it ended comes as an event.
@@ -373,17 +317,8 @@ impl Control {
     }
 
     /// Answers a question of the tool. The caller has compared the digest.
-    pub async fn decide(
-        &self,
-        permission_id: PermissionId,
-        decision: Decision,
-    ) -> Result<(), Error> {
-        self.ask(Ask::Decide {
-            permission_id,
-            decision,
-        })
-        .await
-        .map(drop)
+    pub async fn decide(&self, permission_id: PermissionId, decision: Decision) -> Result<(), Error> {
+        self.ask(Ask::Decide { permission_id, decision }).await.map(drop)
     }
 
     /// Ends the run: answered at once, done when [`RunEvent::Exited`] comes. [`Done::Nothing`]: it is ending already.
@@ -399,11 +334,7 @@ impl Control {
             let answer = self.shared.waiting.add(id).ok_or(Error::Closed)?;
             let mut line = serde_json::to_vec(&Question { id, body }).map_err(io::Error::other)?;
             line.push(b'\n');
-            writer
-                .half
-                .write_all(&line)
-                .await
-                .map_err(|_| Error::Closed)?;
+            writer.half.write_all(&line).await.map_err(|_| Error::Closed)?;
             answer
         };
         match timeout(ANSWER_WITHIN, answer).await {

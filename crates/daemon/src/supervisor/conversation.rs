@@ -103,10 +103,7 @@ impl Conversation {
             return Err(Refused::Busy);
         }
         self.seen.insert(id);
-        self.phase = Phase::Working {
-            prompt: Some(id),
-            begun: false,
-        };
+        self.phase = Phase::Working { prompt: Some(id), begun: false };
         let mut out = Out::default();
         self.harness.prompt(text, &mut out);
         let mut effects = vec![Effect::Write(RunEvent::PromptSent { prompt_id: id })];
@@ -125,11 +122,7 @@ impl Conversation {
 
     /// Answers an open question.
     pub fn decide(&mut self, id: PermissionId, decision: Decision) -> Result<Vec<Effect>, Refused> {
-        let at = self
-            .open
-            .iter()
-            .position(|(open, _)| *open == id)
-            .ok_or(Refused::PermissionClosed)?;
+        let at = self.open.iter().position(|(open, _)| *open == id).ok_or(Refused::PermissionClosed)?;
         let (_, key) = self.open.remove(at);
         let outcome = match decision {
             Decision::Allow => PermissionOutcome::Allowed,
@@ -137,10 +130,7 @@ impl Conversation {
         };
         let mut out = Out::default();
         self.harness.decide(&key, decision, &mut out);
-        let mut effects = vec![Effect::Write(RunEvent::PermissionClosed {
-            permission_id: id,
-            outcome,
-        })];
+        let mut effects = vec![Effect::Write(RunEvent::PermissionClosed { permission_id: id, outcome })];
         effects.extend(self.effects(out));
         Ok(effects)
     }
@@ -187,10 +177,7 @@ impl Conversation {
                 if let Some(at) = self.open.iter().position(|(_, open)| *open == key) {
                     let (permission_id, _) = self.open.remove(at);
                     let outcome = PermissionOutcome::Withdrawn;
-                    effects.push(Effect::Write(RunEvent::PermissionClosed {
-                        permission_id,
-                        outcome,
-                    }));
+                    effects.push(Effect::Write(RunEvent::PermissionClosed { permission_id, outcome }));
                 }
             }
             Signal::Story(event) => effects.push(Effect::Write(event)),
@@ -200,32 +187,17 @@ impl Conversation {
 
     fn output(&mut self, effects: &mut Vec<Effect>) {
         match &mut self.phase {
-            Phase::Working {
-                prompt: Some(prompt_id),
-                begun,
-            } => {
+            Phase::Working { prompt: Some(prompt_id), begun } => {
                 if !std::mem::replace(begun, true) {
-                    effects.push(Effect::Write(RunEvent::PromptStarted {
-                        prompt_id: *prompt_id,
-                    }));
+                    effects.push(Effect::Write(RunEvent::PromptStarted { prompt_id: *prompt_id }));
                 }
             }
-            Phase::Idle => {
-                self.phase = Phase::Working {
-                    prompt: None,
-                    begun: true,
-                }
-            }
+            Phase::Idle => self.phase = Phase::Working { prompt: None, begun: true },
             Phase::Starting | Phase::Working { .. } => {}
         }
     }
 
-    fn turn_ended(
-        &mut self,
-        outcome: TurnOutcome,
-        detail: Option<String>,
-        effects: &mut Vec<Effect>,
-    ) {
+    fn turn_ended(&mut self, outcome: TurnOutcome, detail: Option<String>, effects: &mut Vec<Effect>) {
         let Phase::Working { prompt, .. } = self.phase else {
             return;
         };
@@ -233,11 +205,7 @@ impl Conversation {
         self.withdraw(effects);
         match (prompt, outcome, detail) {
             (Some(prompt_id), outcome, detail) => {
-                effects.push(Effect::Write(RunEvent::TurnEnded {
-                    prompt_id,
-                    outcome,
-                    detail,
-                }));
+                effects.push(Effect::Write(RunEvent::TurnEnded { prompt_id, outcome, detail }));
             }
             // Nobody waits for a turn the tool began by itself, but its failure is worth a line.
             (None, TurnOutcome::Error, Some(text)) => {
@@ -250,19 +218,12 @@ impl Conversation {
     fn withdraw(&mut self, effects: &mut Vec<Effect>) {
         for (permission_id, _) in self.open.drain(..) {
             let outcome = PermissionOutcome::Withdrawn;
-            effects.push(Effect::Write(RunEvent::PermissionClosed {
-                permission_id,
-                outcome,
-            }));
+            effects.push(Effect::Write(RunEvent::PermissionClosed { permission_id, outcome }));
         }
     }
 }
 
 /// Returns what a prompt came to: no effects means it was there before.
 pub fn done(effects: &[Effect]) -> Done {
-    if effects.is_empty() {
-        Done::Nothing
-    } else {
-        Done::Done
-    }
+    if effects.is_empty() { Done::Nothing } else { Done::Done }
 }

@@ -44,24 +44,10 @@ pub struct Daemons {
 
 impl Daemons {
     /// Begins with none. Their wishes come out of the second value.
-    pub fn new(
-        id: ProcessId,
-        run_dir: PathBuf,
-        latest: watch::Receiver<u64>,
-    ) -> (Self, mpsc::Receiver<Request>) {
+    pub fn new(id: ProcessId, run_dir: PathBuf, latest: watch::Receiver<u64>) -> (Self, mpsc::Receiver<Request>) {
         let (requests, receive) = mpsc::channel(16);
         let newest = watch::Sender::new(0);
-        (
-            Self {
-                id,
-                run_dir,
-                latest,
-                newest,
-                requests,
-                tasks: JoinSet::new(),
-            },
-            receive,
-        )
+        (Self { id, run_dir, latest, newest, requests, tasks: JoinSet::new() }, receive)
     }
 
     /// Serves a new connection.
@@ -123,10 +109,7 @@ impl Connection {
 
     async fn talk(&mut self, id: ProcessId) -> io::Result<()> {
         let last_seq = *self.latest.borrow_and_update();
-        let hello = serde_json::to_vec(&Hello {
-            supervisor: id,
-            last_seq,
-        })?;
+        let hello = serde_json::to_vec(&Hello { supervisor: id, last_seq })?;
         self.send(hello).await?;
         loop {
             let over = tokio::select! {
@@ -141,8 +124,7 @@ impl Connection {
             };
             while let Some(event) = self.tail.as_mut().map_or(Ok(None), Tail::next_line)? {
                 // The line in the log is what is sent, so nothing is read and written anew.
-                self.send(format!(r#"{{"line":"event","event":{event}}}"#).into_bytes())
-                    .await?;
+                self.send(format!(r#"{{"line":"event","event":{event}}}"#).into_bytes()).await?;
             }
             if over {
                 return Ok(());
@@ -169,14 +151,8 @@ impl Connection {
             }
         };
         let line = match answer {
-            Ok(done) => Line::Answer {
-                id: question.id,
-                done,
-            },
-            Err(why) => Line::Refusal {
-                id: question.id,
-                why,
-            },
+            Ok(done) => Line::Answer { id: question.id, done },
+            Err(why) => Line::Refusal { id: question.id, why },
         };
         self.send(serde_json::to_vec(&line)?).await
     }

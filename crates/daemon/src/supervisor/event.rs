@@ -19,11 +19,7 @@ pub struct Sequenced<T> {
 
 /// One thing that happened in a run. Texts are capped, and never hold the run's token.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(
-    tag = "type",
-    rename_all = "snake_case",
-    rename_all_fields = "camelCase"
-)]
+#[serde(tag = "type", rename_all = "snake_case", rename_all_fields = "camelCase")]
 pub enum RunEvent {
     /// The tool's process exists.
     ToolStarted {

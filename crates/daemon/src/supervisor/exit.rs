@@ -15,16 +15,9 @@ pub fn in_words(status: Option<ExitStatus>, grumble: &str) -> String {
         (None, Some(signal)) => format!("the agent program was ended by {}", name(signal)),
         (None, None) => "the agent program is gone".to_owned(),
     };
-    if grumble.is_empty() {
-        words
-    } else {
-        format!("{words}: {grumble}")
-    }
+    if grumble.is_empty() { words } else { format!("{words}: {grumble}") }
 }
 
 fn name(signal: i32) -> String {
-    Signal::try_from(signal).map_or_else(
-        |_| format!("signal {signal}"),
-        |signal| signal.as_str().to_owned(),
-    )
+    Signal::try_from(signal).map_or_else(|_| format!("signal {signal}"), |signal| signal.as_str().to_owned())
 }

@@ -25,12 +25,7 @@ pub struct Lines<R> {
 impl<R: AsyncBufRead + Unpin> Lines<R> {
     /// Reads from `source`.
     pub fn new(source: R, max: usize) -> Self {
-        Self {
-            source,
-            max,
-            held: Vec::new(),
-            skipping: false,
-        }
+        Self { source, max, held: Vec::new(), skipping: false }
     }
 
     /// Returns the next line; `None` at the end of the stream. A last line without an end counts.
@@ -78,15 +73,6 @@ mod tests {
             seen.push(piece);
         }
         let line = |text: &str| Piece::Line(text.as_bytes().to_vec());
-        assert_eq!(
-            seen,
-            [
-                line("one"),
-                line(""),
-                Piece::Cut(b"01234567".to_vec()),
-                line("abcdefgh"),
-                line("last")
-            ]
-        );
+        assert_eq!(seen, [line("one"), line(""), Piece::Cut(b"01234567".to_vec()), line("abcdefgh"), line("last")]);
     }
 }

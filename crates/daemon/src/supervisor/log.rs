@@ -25,9 +25,7 @@ const ROTATE: u64 = 16 * 1024 * 1024;
 
 /// Returns the time by this machine's clock.
 pub fn now() -> Timestamp {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
 
@@ -36,10 +34,7 @@ pub fn cap(text: &str, max: usize) -> String {
     if text.len() <= max {
         return text.to_owned();
     }
-    let end = (0..=max)
-        .rev()
-        .find(|at| text.is_char_boundary(*at))
-        .unwrap_or(0);
+    let end = (0..=max).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
     format!("{}\n[cut: {} more bytes]", &text[..end], text.len() - end)
 }
 
@@ -55,18 +50,8 @@ pub struct EventLog {
 impl EventLog {
     /// Begins the log of a new run.
     pub fn create(run_dir: &Path) -> io::Result<Self> {
-        let file = OpenOptions::new()
-            .create_new(true)
-            .append(true)
-            .mode(0o600)
-            .open(run_dir.join(EVENTS))?;
-        Ok(Self {
-            file,
-            latest: watch::Sender::new(0),
-            bytes: 0,
-            redactor: Redactor::new(""),
-            told_full: false,
-        })
+        let file = OpenOptions::new().create_new(true).append(true).mode(0o600).open(run_dir.join(EVENTS))?;
+        Ok(Self { file, latest: watch::Sender::new(0), bytes: 0, redactor: Redactor::new(""), told_full: false })
     }
 
     /// Keeps a secret out of everything from now on.
@@ -85,8 +70,7 @@ impl EventLog {
             if std::mem::replace(&mut self.told_full, true) {
                 return Ok(());
             }
-            let text =
-                "the log of this run is full; what the agent says is no longer kept".to_owned();
+            let text = "the log of this run is full; what the agent says is no longer kept".to_owned();
             return self.write(RunEvent::Notice { text });
         }
         let event = self.clean(event);
@@ -96,11 +80,7 @@ impl EventLog {
     fn write(&mut self, event: RunEvent) -> io::Result<()> {
         let durable = event.is_durable();
         let seq = *self.latest.borrow() + 1;
-        let mut line = serde_json::to_vec(&Sequenced {
-            seq,
-            at: now(),
-            event,
-        })?;
+        let mut line = serde_json::to_vec(&Sequenced { seq, at: now(), event })?;
         line.push(b'\n');
         self.file.write_all(&line)?;
         if durable {
@@ -120,44 +100,22 @@ impl EventLog {
         let text = |text: String| self.shown(&text, MAX_TEXT);
         let short = |text: String| self.shown(&text, MAX_INPUT);
         match event {
-            RunEvent::TurnEnded {
-                prompt_id,
-                outcome,
-                detail,
-            } => RunEvent::TurnEnded {
-                prompt_id,
-                outcome,
-                detail: detail.map(short),
-            },
+            RunEvent::TurnEnded { prompt_id, outcome, detail } => {
+                RunEvent::TurnEnded { prompt_id, outcome, detail: detail.map(short) }
+            }
             RunEvent::Message { text: words } => RunEvent::Message { text: text(words) },
             RunEvent::Thought { text: words } => RunEvent::Thought { text: text(words) },
-            RunEvent::ToolCall { id, name, input } => RunEvent::ToolCall {
-                id: short(id),
-                name: short(name),
-                input: short(input),
-            },
-            RunEvent::ToolResult {
-                id,
-                output,
-                is_error,
-            } => RunEvent::ToolResult {
-                id: short(id),
-                output: short(output),
-                is_error,
-            },
+            RunEvent::ToolCall { id, name, input } => {
+                RunEvent::ToolCall { id: short(id), name: short(name), input: short(input) }
+            }
+            RunEvent::ToolResult { id, output, is_error } => {
+                RunEvent::ToolResult { id: short(id), output: short(output), is_error }
+            }
             RunEvent::Session { id } => RunEvent::Session { id: short(id) },
             RunEvent::Notice { text: words } => RunEvent::Notice { text: short(words) },
-            RunEvent::Exited {
-                code,
-                signal,
-                reason,
-                requested,
-            } => RunEvent::Exited {
-                code,
-                signal,
-                reason: short(reason),
-                requested,
-            },
+            RunEvent::Exited { code, signal, reason, requested } => {
+                RunEvent::Exited { code, signal, reason: short(reason), requested }
+            }
             // What a person is asked was made ready before its digest was taken; the rest holds no text.
             event @ (RunEvent::PermissionAsked { .. }
             | RunEvent::PermissionClosed { .. }
@@ -262,9 +220,7 @@ impl OutputLog {
             // Marked only now: between two lines of a broken token a mark would hide it.
             Source::Stderr => {
                 let lines = clean.split_inclusive(|byte| *byte == b'\n');
-                let marked: Vec<u8> = lines
-                    .flat_map(|line| [b"stderr: ", line].concat())
-                    .collect();
+                let marked: Vec<u8> = lines.flat_map(|line| [b"stderr: ", line].concat()).collect();
                 self.write(&marked)
             }
         }
@@ -290,9 +246,5 @@ impl OutputLog {
 }
 
 fn private(path: &Path) -> io::Result<File> {
-    OpenOptions::new()
-        .create(true)
-        .append(true)
-        .mode(0o600)
-        .open(path)
+    OpenOptions::new().create(true).append(true).mode(0o600).open(path)
 }

@@ -56,11 +56,7 @@ pub async fn main(run_dir: PathBuf) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // This is `supervisor.log` of the run. If even that fails there is nobody to tell.
-            let _ = writeln!(
-                io::stderr(),
-                "the supervisor of {} failed: {error}",
-                run_dir.display()
-            );
+            let _ = writeln!(io::stderr(), "the supervisor of {} failed: {error}", run_dir.display());
             ExitCode::FAILURE
         }
     }
@@ -86,8 +82,7 @@ async fn supervise(run_dir: &Path) -> io::Result<()> {
             let run = run::Run::new(own, &spec, tool, &mut log)?;
             // Whoever asked may be gone; the run is there all the same.
             let _ = answer.send(Ok(Done::Done));
-            run.live(&mut listening, &mut daemons, &mut requests, &mut terminate)
-                .await;
+            run.live(&mut listening, &mut daemons, &mut requests, &mut terminate).await;
         }
         None => leave_nothing(run_dir),
     }
@@ -116,21 +111,12 @@ async fn wait_for_go(
         };
         match request {
             None | Some(Request::Gone) => return Ok(None),
-            Some(Request::Ask {
-                ask: Ask::Go { spec },
-                answer,
-            }) => {
-                let started = launch::compose(&spec)
-                    .map_err(|error| error.to_string())
-                    .and_then(|launch| {
-                        let program = spec.program.display();
-                        Tool::spawn(&spec, &launch).map_err(|error| {
-                            format!(
-                                "cannot execute {program} in {}: {error}",
-                                spec.working_dir.display()
-                            )
-                        })
-                    });
+            Some(Request::Ask { ask: Ask::Go { spec }, answer }) => {
+                let started = launch::compose(&spec).map_err(|error| error.to_string()).and_then(|launch| {
+                    let program = spec.program.display();
+                    Tool::spawn(&spec, &launch)
+                        .map_err(|error| format!("cannot execute {program} in {}: {error}", spec.working_dir.display()))
+                });
                 match started {
                     Ok(tool) => return Ok(Some((*spec, tool, answer))),
                     Err(reason) => {
@@ -139,10 +125,7 @@ async fn wait_for_go(
                     }
                 }
             }
-            Some(Request::Ask {
-                ask: Ask::Stop,
-                answer,
-            }) => {
+            Some(Request::Ask { ask: Ask::Stop, answer }) => {
                 let _ = answer.send(Ok(Done::Done));
                 return Ok(None);
             }

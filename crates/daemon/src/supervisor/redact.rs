@@ -29,9 +29,7 @@ enum Match {
 impl Redactor {
     /// Keeps `secret` out; an empty one is nothing to keep out.
     pub fn new(secret: &str) -> Self {
-        Self {
-            secret: secret.as_bytes().to_vec(),
-        }
+        Self { secret: secret.as_bytes().to_vec() }
     }
 
     /// Returns the text without the secret.
@@ -53,9 +51,7 @@ impl Redactor {
                 return Match::Begun(matched);
             };
             let escaped = gap > 0 && bytes[at - 1] == b'\\' && matches!(byte, b'n' | b'r' | b't');
-            let is_gap = matched > 0
-                && gap < MAX_GAP
-                && (byte.is_ascii_whitespace() || byte == b'\\' || escaped);
+            let is_gap = matched > 0 && gap < MAX_GAP && (byte.is_ascii_whitespace() || byte == b'\\' || escaped);
             let fits = byte == self.secret[matched];
             if fits && is_gap {
                 // An escaped line break whose letter is also the next one: either reading may be the right one.
@@ -87,10 +83,7 @@ pub struct Stream {
 impl Stream {
     /// Begins an empty stream.
     pub fn new(redactor: Redactor) -> Self {
-        Self {
-            redactor,
-            held: Vec::new(),
-        }
+        Self { redactor, held: Vec::new() }
     }
 
     /// Takes the next piece; returns what is certain by now.
@@ -150,17 +143,11 @@ mod tests {
             (format!("a {TOKEN} b"), "a [redacted] b".to_owned()),
             (format!("{head}\n{tail}"), "[redacted]".to_owned()),
             (format!("{head}\r\n  {tail}."), "[redacted].".to_owned()),
-            (
-                format!(r#"{{"x":"{head}\n{tail}"}}"#),
-                r#"{"x":"[redacted]"}"#.to_owned(),
-            ),
+            (format!(r#"{{"x":"{head}\n{tail}"}}"#), r#"{"x":"[redacted]"}"#.to_owned()),
             (TOKEN.replace("nn", r"n\nn"), "[redacted]".to_owned()),
             (format!("crr_{TOKEN}"), "crr_[redacted]".to_owned()),
             (format!("cut {head}"), "cut [redacted]".to_owned()),
-            (
-                "crr_ is no secret".to_owned(),
-                "crr_ is no secret".to_owned(),
-            ),
+            ("crr_ is no secret".to_owned(), "crr_ is no secret".to_owned()),
             ("ends in c".to_owned(), "ends in c".to_owned()),
         ] {
             assert_eq!(redactor.text(&text), expected, "{text}");

@@ -79,12 +79,7 @@ pub struct Run<'a> {
 
 impl<'a> Run<'a> {
     /// Takes over a tool that was just started.
-    pub fn new(
-        own: ProcessId,
-        spec: &RunSpec,
-        tool: Tool,
-        log: &'a mut EventLog,
-    ) -> io::Result<Self> {
+    pub fn new(own: ProcessId, spec: &RunSpec, tool: Tool, log: &'a mut EventLog) -> io::Result<Self> {
         let redactor = Redactor::new(&spec.run_token);
         log.keep_out(redactor.clone());
         let mut run = Self {
@@ -146,24 +141,13 @@ impl<'a> Run<'a> {
     }
 
     /// Ends every process, while what they still say is read and daemons get answers.
-    async fn end(
-        mut self,
-        listening: &mut Listening,
-        daemons: &mut Daemons,
-        requests: &mut mpsc::Receiver<Request>,
-    ) {
+    async fn end(mut self, listening: &mut Listening, daemons: &mut Daemons, requests: &mut mpsc::Receiver<Request>) {
         let (own, tool) = (self.own, self.tool.id);
         let first = self.status.is_none().then_some(tool);
         let left = {
-            let mut ending = pin!(tree::end(
-                Root::Below(own),
-                first,
-                self.id,
-                TERM_WITHIN,
-                || {
-                    orphans::collect(tool);
-                }
-            ));
+            let mut ending = pin!(tree::end(Root::Below(own), first, self.id, TERM_WITHIN, || {
+                orphans::collect(tool);
+            }));
             loop {
                 tokio::select! {
                     left = &mut ending => break left,
@@ -181,10 +165,7 @@ impl<'a> Run<'a> {
         };
         orphans::collect(tool);
         if self.status.is_none() {
-            self.status = timeout(LAST_WORDS, self.tool.child.wait())
-                .await
-                .ok()
-                .and_then(Result::ok);
+            self.status = timeout(LAST_WORDS, self.tool.child.wait()).await.ok().and_then(Result::ok);
         }
         let until = Instant::now() + LAST_WORDS;
         while self.stdout_open || self.stderr_open {
@@ -207,31 +188,17 @@ impl<'a> Run<'a> {
         };
         if !left.is_empty() {
             let pids: Vec<String> = left.iter().map(|process| process.pid.to_string()).collect();
-            reason = format!(
-                "{reason}; these processes could not be ended: {}",
-                pids.join(", ")
-            );
+            reason = format!("{reason}; these processes could not be ended: {}", pids.join(", "));
         }
-        let outcome = if self.requested {
-            TurnOutcome::Interrupted
-        } else {
-            TurnOutcome::Error
-        };
+        let outcome = if self.requested { TurnOutcome::Interrupted } else { TurnOutcome::Error };
         let effects = self.conversation.finish(outcome, &reason);
         self.apply(effects);
         if let Err(error) = self.output.finish() {
             tracing::warn!(%error, "the end of a run's output could not be written");
         }
-        self.write(RunEvent::Activity {
-            activity: RunActivity::Exited,
-        });
+        self.write(RunEvent::Activity { activity: RunActivity::Exited });
         let requested = self.requested;
-        self.write(RunEvent::Exited {
-            code,
-            signal,
-            reason,
-            requested,
-        });
+        self.write(RunEvent::Exited { code, signal, reason, requested });
     }
 
     fn stdout(&mut self, line: io::Result<Option<Piece>>) {
@@ -245,9 +212,7 @@ impl<'a> Run<'a> {
             }
             Ok(Some(Piece::Cut(start))) => {
                 self.keep(Source::Stdout, &start[..start.len().min(MAX_INPUT)]);
-                let text = format!(
-                    "the agent printed a line of more than {MAX_LINE} bytes, which was skipped"
-                );
+                let text = format!("the agent printed a line of more than {MAX_LINE} bytes, which was skipped");
                 self.write(RunEvent::Notice { text });
             }
             Ok(None) | Err(_) => self.stdout_open = false,
@@ -284,21 +249,16 @@ impl<'a> Run<'a> {
             // A stop or a go that is repeated finds it done.
             Ask::Stop | Ask::Go { .. } | Ask::Attach { .. } => Ok(Done::Nothing),
             _ if self.step != Step::Running => Err(Refused::Over),
-            Ask::Prompt { prompt_id, text } => self
-                .conversation
-                .prompt(prompt_id, &text)
-                .map(|effects| self.apply_all(effects)),
+            Ask::Prompt { prompt_id, text } => {
+                self.conversation.prompt(prompt_id, &text).map(|effects| self.apply_all(effects))
+            }
             Ask::Interrupt => {
                 let effects = self.conversation.interrupt();
                 Ok(self.apply_all(effects))
             }
-            Ask::Decide {
-                permission_id,
-                decision,
-            } => self
-                .conversation
-                .decide(permission_id, decision)
-                .map(|effects| self.apply_all(effects)),
+            Ask::Decide { permission_id, decision } => {
+                self.conversation.decide(permission_id, decision).map(|effects| self.apply_all(effects))
+            }
         };
         // Whoever asked may be gone.
         let _ = answer.send(result);
@@ -325,12 +285,7 @@ impl<'a> Run<'a> {
                     let title = self.log.shown(&title, MAX_INPUT);
                     let input = self.log.shown(&input, MAX_INPUT);
                     let digest = digest(&title, &input);
-                    self.write(RunEvent::PermissionAsked {
-                        permission_id: id,
-                        title,
-                        input,
-                        digest,
-                    });
+                    self.write(RunEvent::PermissionAsked { permission_id: id, title, input, digest });
                 }
                 Effect::Send(line) => self.tool.send(&line),
                 Effect::Fail(reason) => self.fail(reason),
@@ -363,9 +318,7 @@ impl<'a> Run<'a> {
             return false;
         }
         self.requested = true;
-        self.write(RunEvent::Activity {
-            activity: RunActivity::Stopping,
-        });
+        self.write(RunEvent::Activity { activity: RunActivity::Stopping });
         if self.conversation.is_working() {
             self.step = Step::Interrupted;
             self.until = Some(Instant::now() + INTERRUPT_WITHIN);
@@ -385,10 +338,9 @@ impl<'a> Run<'a> {
 
     fn too_long(&mut self) {
         match self.step {
-            Step::Running => self.fail(format!(
-                "the agent program did not become ready within {} s",
-                READY_WITHIN.as_secs()
-            )),
+            Step::Running => {
+                self.fail(format!("the agent program did not become ready within {} s", READY_WITHIN.as_secs()))
+            }
             Step::Interrupted => self.close(),
             Step::Closed | Step::Over => self.step = Step::Over,
         }
@@ -410,11 +362,7 @@ fn mint() -> PermissionId {
 
 /// Returns the hash of exactly what a person is shown.
 fn digest(title: &str, input: &str) -> String {
-    let hash = Sha256::new()
-        .chain_update(title)
-        .chain_update([0])
-        .chain_update(input)
-        .finalize();
+    let hash = Sha256::new().chain_update(title).chain_update([0]).chain_update(input).finalize();
     hex(&hash)
 }
 

@@ -63,22 +63,14 @@ pub fn listen(run_dir: &Path) -> io::Result<Listening> {
     let _ = fs::remove_file(&path);
     if path.as_os_str().len() <= MAX_PATH {
         let listener = bind(&path)?;
-        return Ok(Listening {
-            listener,
-            files: vec![path],
-            folder: None,
-        });
+        return Ok(Listening { listener, files: vec![path], folder: None });
     }
     let folder = private_folder(run_dir)?;
     let target = folder.join(SOCKET);
     let _ = fs::remove_file(&target);
     let listener = bind(&target)?;
     symlink(&target, &path)?;
-    Ok(Listening {
-        listener,
-        files: vec![path, target],
-        folder: Some(folder),
-    })
+    Ok(Listening { listener, files: vec![path, target], folder: Some(folder) })
 }
 
 fn bind(path: &Path) -> io::Result<UnixListener> {
@@ -97,14 +89,10 @@ fn private_folder(run_dir: &Path) -> io::Result<PathBuf> {
         _ => {}
     }
     let meta = fs::symlink_metadata(&folder)?;
-    let ours = meta.is_dir()
-        && meta.uid() == nix::unistd::geteuid().as_raw()
-        && meta.permissions().mode() & 0o777 == 0o700;
+    let ours =
+        meta.is_dir() && meta.uid() == nix::unistd::geteuid().as_raw() && meta.permissions().mode() & 0o777 == 0o700;
     if !ours {
-        return Err(io::Error::other(format!(
-            "{} belongs to somebody else",
-            folder.display()
-        )));
+        return Err(io::Error::other(format!("{} belongs to somebody else", folder.display())));
     }
     Ok(folder)
 }

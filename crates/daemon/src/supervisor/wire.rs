@@ -26,11 +26,7 @@ pub struct Hello {
 
 /// What the daemon wants.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(
-    tag = "ask",
-    rename_all = "snake_case",
-    rename_all_fields = "camelCase"
-)]
+#[serde(tag = "ask", rename_all = "snake_case", rename_all_fields = "camelCase")]
 pub enum Ask {
     /// Send every event after this one, then live. The newest attachment wins.
     Attach {
@@ -86,11 +82,7 @@ pub enum Done {
 
 /// Why something was not done.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
-#[serde(
-    tag = "refused",
-    rename_all = "snake_case",
-    rename_all_fields = "camelCase"
-)]
+#[serde(tag = "refused", rename_all = "snake_case", rename_all_fields = "camelCase")]
 pub enum Refused {
     /// The tool is not ready for a prompt: starting, or in a turn.
     #[error("the agent is busy; send the prompt when its turn is over")]

@@ -15,7 +15,7 @@ fn run(tool: Tool, mode: PermissionMode) -> RunSpec {
         tool,
         program: "/bin/tool".into(),
         model: None,
-        working_dir: "/work".into(),
+        working_dir: "/srv/project".into(),
         mode,
         system_prompt: String::new(),
         env: vec![("PATH".to_owned(), "/bin".to_owned())],
@@ -35,11 +35,7 @@ fn no_value_becomes_an_option() {
             let bare = match compose(&run(tool.tool, mode)) {
                 Ok(bare) => bare,
                 Err(error) => {
-                    assert_eq!(
-                        (tool.tool, mode),
-                        (Tool::Pi, PermissionMode::Ask),
-                        "{error}"
-                    );
+                    assert_eq!((tool.tool, mode), (Tool::Pi, PermissionMode::Ask), "{error}");
                     continue;
                 }
             };
@@ -57,21 +53,11 @@ fn no_value_becomes_an_option() {
                 }
                 let word = word.to_str().expect("text");
                 let constant = ["--model", "--append-system-prompt"].contains(&word);
-                let joined = word.starts_with("--model=m")
-                    || word.starts_with("--append-system-prompt-file=/");
-                assert!(
-                    constant || joined || !word.starts_with('-'),
-                    "{:?}: {word}",
-                    tool.tool
-                );
+                let joined = word.starts_with("--model=m") || word.starts_with("--append-system-prompt-file=/");
+                assert!(constant || joined || !word.starts_with('-'), "{:?}: {word}", tool.tool);
             }
             assert_eq!(bare.next(), None);
-            assert!(
-                !full
-                    .args
-                    .iter()
-                    .any(|word| word == hostile && mode == PermissionMode::Ask)
-            );
+            assert!(!full.args.iter().any(|word| word == hostile && mode == PermissionMode::Ask));
         }
     }
 }
@@ -83,19 +69,14 @@ fn a_relative_path_starts_nothing() {
             let mut run = run(tool, PermissionMode::Auto);
             let path = [&mut run.program, &mut run.working_dir, &mut run.run_dir];
             *path.into_iter().nth(field).expect("a field") = PathBuf::from("-x");
-            assert!(
-                matches!(compose(&run), Err(CannotLaunch::NotAbsolute { .. })),
-                "{tool} {field}"
-            );
+            assert!(matches!(compose(&run), Err(CannotLaunch::NotAbsolute { .. })), "{tool} {field}");
         }
     }
 }
 
 #[test]
 fn pi_is_refused_where_it_would_have_to_ask() {
-    let words = compose(&run(Tool::Pi, PermissionMode::Ask))
-        .expect_err("it cannot ask")
-        .to_string();
+    let words = compose(&run(Tool::Pi, PermissionMode::Ask)).expect_err("it cannot ask").to_string();
     assert!(words.contains("`chatroom machine allow --auto`"), "{words}");
     assert!(!Tool::Pi.can_ask());
     for tool in Tool::ALL {
@@ -108,18 +89,14 @@ fn pi_is_refused_where_it_would_have_to_ask() {
 fn the_users_own_settings_of_opencode_stay() {
     let overlay = |own: &str, mode| {
         let mut run = run(Tool::Opencode, mode);
-        run.env
-            .push(("OPENCODE_CONFIG_CONTENT".to_owned(), own.to_owned()));
+        run.env.push(("OPENCODE_CONFIG_CONTENT".to_owned(), own.to_owned()));
         compose(&run).map(|launch| {
-            let (_, text) = launch
-                .env
-                .into_iter()
-                .find(|(name, _)| name == "OPENCODE_CONFIG_CONTENT")
-                .expect("set");
+            let (_, text) = launch.env.into_iter().find(|(name, _)| name == "OPENCODE_CONFIG_CONTENT").expect("set");
             serde_json::from_str::<serde_json::Value>(&text).expect("JSON")
         })
     };
-    let own = r#"{"theme":"mine","permission":{"bash":{"*":"allow"},"mine_tool":"deny"},"agent":{"build":{"prompt":"p"}}}"#;
+    let own =
+        r#"{"theme":"mine","permission":{"bash":{"*":"allow"},"mine_tool":"deny"},"agent":{"build":{"prompt":"p"}}}"#;
     let asks = overlay(own, PermissionMode::Ask).expect("composed");
     assert_eq!(asks["theme"], "mine");
     assert_eq!(asks["permission"]["bash"], "ask");
@@ -128,33 +105,18 @@ fn the_users_own_settings_of_opencode_stay() {
     assert_eq!(asks["agent"]["build"]["permission"]["edit"], "ask");
     let acts = overlay("", PermissionMode::Auto).expect("composed");
     assert_eq!(acts["permission"]["bash"], "allow");
-    assert_eq!(
-        overlay("{ // mine\n}", PermissionMode::Ask),
-        Err(CannotLaunch::BadConfigContent)
-    );
+    assert_eq!(overlay("{ // mine\n}", PermissionMode::Ask), Err(CannotLaunch::BadConfigContent));
 }
 
 #[test]
 fn the_role_prompt_travels_by_file_or_by_prompt() {
-    for (tool, by_file) in [
-        (Tool::Claude, true),
-        (Tool::Pi, true),
-        (Tool::Opencode, false),
-        (Tool::Cursor, false),
-    ] {
+    for (tool, by_file) in [(Tool::Claude, true), (Tool::Pi, true), (Tool::Opencode, false), (Tool::Cursor, false)] {
         let mut run = run(tool, PermissionMode::Auto);
         run.system_prompt = "be good".to_owned();
         let launch = compose(&run).expect("composed");
         assert_eq!(launch.prompt_file.is_some(), by_file, "{tool}");
-        assert!(
-            !launch.args.iter().any(|word| word == OsStr::new("be good")),
-            "{tool}"
-        );
-        let pwd = launch
-            .env
-            .iter()
-            .find(|(name, _)| name == "PWD")
-            .map(|(_, value)| value.as_str());
-        assert_eq!(pwd, Some("/work"), "{tool}");
+        assert!(!launch.args.iter().any(|word| word == OsStr::new("be good")), "{tool}");
+        let pwd = launch.env.iter().find(|(name, _)| name == "PWD").map(|(_, value)| value.as_str());
+        assert_eq!(pwd, Some("/srv/project"), "{tool}");
     }
 }

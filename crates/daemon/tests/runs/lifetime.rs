@@ -21,15 +21,10 @@ use crate::world::{Run, World, eventually, prompt_id, supervisor};
 async fn without_a_go_it_leaves_nothing() {
     let world = World::new().await;
     let spec = world.spec(Tool::Cursor, PermissionMode::Auto);
-    let supervised = client::spawn(&supervisor(), &spec.run_dir)
-        .await
-        .expect("a supervisor");
+    let supervised = client::spawn(&supervisor(), &spec.run_dir).await.expect("a supervisor");
     let id = supervised.id();
     let early = supervised.prompt(prompt_id(), "too early").await;
-    assert!(
-        matches!(early, Err(Error::Refused(Refused::NotStarted))),
-        "{early:?}"
-    );
+    assert!(matches!(early, Err(Error::Refused(Refused::NotStarted))), "{early:?}");
 
     // The daemon dies before it said go.
     drop(supervised);
@@ -37,32 +32,18 @@ async fn without_a_go_it_leaves_nothing() {
     assert_eq!(files(&spec.run_dir), Vec::<String>::new());
 
     // It never says go: a supervisor does not wait for ever.
-    let supervised = client::spawn(&supervisor(), &spec.run_dir)
-        .await
-        .expect("a supervisor");
+    let supervised = client::spawn(&supervisor(), &spec.run_dir).await.expect("a supervisor");
     let id = supervised.id();
     let begun = Instant::now();
     eventually("the supervisor leaves", || (!id.is_alive()).then_some(())).await;
-    assert!(
-        begun.elapsed() > Duration::from_secs(10),
-        "left after {:?}",
-        begun.elapsed()
-    );
+    assert!(begun.elapsed() > Duration::from_secs(10), "left after {:?}", begun.elapsed());
     assert_eq!(files(&spec.run_dir), Vec::<String>::new());
     drop(supervised);
 }
 
 fn files(dir: &std::path::Path) -> Vec<String> {
     let entries = std::fs::read_dir(dir).expect("a folder");
-    entries
-        .map(|entry| {
-            entry
-                .expect("an entry")
-                .file_name()
-                .to_string_lossy()
-                .into_owned()
-        })
-        .collect()
+    entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect()
 }
 
 #[tokio::test]
@@ -72,13 +53,8 @@ async fn what_cannot_be_started_says_why_and_leaves() {
     pi.program = crate::world::standin();
     let mut missing = world.spec(Tool::Cursor, PermissionMode::Auto);
     missing.program = PathBuf::from("/nowhere/agent");
-    for (spec, words) in [
-        (pi, "chatroom machine allow --auto"),
-        (missing, "cannot execute /nowhere/agent"),
-    ] {
-        let supervised = client::spawn(&supervisor(), &spec.run_dir)
-            .await
-            .expect("a supervisor");
+    for (spec, words) in [(pi, "chatroom machine allow --auto"), (missing, "cannot execute /nowhere/agent")] {
+        let supervised = client::spawn(&supervisor(), &spec.run_dir).await.expect("a supervisor");
         let id = supervised.id();
         match supervised.go(spec.clone()).await {
             Err(Error::Refused(Refused::CannotStart { reason })) => {
@@ -101,20 +77,10 @@ async fn a_daemon_that_returns_gets_what_it_missed() {
     let supervisor_id = run.supervised.id();
 
     // Another process is not ours, whatever lies in the folder.
-    let stranger = ProcessId {
-        start_time: supervisor_id.start_time + 1,
-        ..supervisor_id
-    };
-    assert!(
-        client::attach(&run.spec.run_dir, stranger, 0)
-            .await
-            .expect("an answer")
-            .is_none()
-    );
+    let stranger = ProcessId { start_time: supervisor_id.start_time + 1, ..supervisor_id };
+    assert!(client::attach(&run.spec.run_dir, stranger, 0).await.expect("an answer").is_none());
 
-    let returned = client::attach(&run.spec.run_dir, supervisor_id, 0)
-        .await
-        .expect("an answer");
+    let returned = client::attach(&run.spec.run_dir, supervisor_id, 0).await.expect("an answer");
     let old = std::mem::replace(&mut run.supervised, returned.expect("it lives"));
     let seen = std::mem::take(&mut run.events);
     run.passed = 0;
@@ -127,17 +93,11 @@ async fn a_daemon_that_returns_gets_what_it_missed() {
     assert!(matches!(refused, Err(Error::Closed)), "{refused:?}");
     drop(old);
 
-    run.supervised
-        .decide(permission, chatroom_protocol::api::auth::Decision::Allow)
-        .await
-        .expect("it is open");
+    run.supervised.decide(permission, chatroom_protocol::api::auth::Decision::Allow).await.expect("it is open");
     assert_eq!(run.turn_of(id).await.0, TurnOutcome::End);
 
     // With no daemon at all the run goes on, and the rest is there later.
-    let returned = client::attach(&run.spec.run_dir, supervisor_id, last)
-        .await
-        .expect("an answer")
-        .expect("it lives");
+    let returned = client::attach(&run.spec.run_dir, supervisor_id, last).await.expect("an answer").expect("it lives");
     run.supervised = returned;
     run.events.retain(|event| event.seq <= last);
     run.passed = run.events.len();
@@ -154,36 +114,17 @@ async fn a_run_outlives_its_daemon() {
     let run = world.start(Tool::Cursor, PermissionMode::Auto).await;
     let mut run = run;
     run.say("[[run: sleep 1; echo late > late.txt]]").await;
-    let Run {
-        spec, supervised, ..
-    } = run;
+    let Run { spec, supervised, .. } = run;
     let id = supervised.id();
     drop(supervised);
-    eventually("the file", || {
-        std::fs::read_to_string(spec.working_dir.join("late.txt")).ok()
-    })
-    .await;
+    eventually("the file", || std::fs::read_to_string(spec.working_dir.join("late.txt")).ok()).await;
 
     // SIGTERM to the supervisor is a stop; nobody is there to see it, so it is in the log.
     assert!(tree::signal(id, Signal::SIGTERM));
     eventually("the supervisor leaves", || (!id.is_alive()).then_some(())).await;
-    assert!(
-        client::attach(&spec.run_dir, id, 0)
-            .await
-            .expect("an answer")
-            .is_none()
-    );
+    assert!(client::attach(&spec.run_dir, id, 0).await.expect("an answer").is_none());
     let events = read_events(&spec.run_dir, 0).expect("the log reads");
-    assert!(
-        matches!(
-            &events.last().expect("events").event,
-            RunEvent::Exited {
-                requested: true,
-                ..
-            }
-        ),
-        "{events:#?}"
-    );
+    assert!(matches!(&events.last().expect("events").event, RunEvent::Exited { requested: true, .. }), "{events:#?}");
 }
 
 #[tokio::test]
@@ -191,16 +132,11 @@ async fn what_a_killed_supervisor_leaves_can_be_ended() {
     let world = World::new().await;
     let mut run = world.start(Tool::Cursor, PermissionMode::Auto).await;
     run.say("[[run: sleep 300]]").await;
-    run.until("the command", |event| {
-        matches!(event, RunEvent::ToolCall { .. }).then_some(())
-    })
-    .await;
+    run.until("the command", |event| matches!(event, RunEvent::ToolCall { .. }).then_some(())).await;
     let id = run.supervised.id();
     assert!(tree::signal(id, Signal::SIGKILL));
     eventually("the supervisor is gone", || (!id.is_alive()).then_some(())).await;
-    let returned = client::attach(&run.spec.run_dir, id, 0)
-        .await
-        .expect("an answer");
+    let returned = client::attach(&run.spec.run_dir, id, 0).await.expect("an answer");
     assert!(returned.is_none());
     let left = tree::end(Root::Nowhere, None, run.spec.run_id, Duration::ZERO, || {}).await;
     assert_eq!(left, []);
@@ -217,18 +153,12 @@ async fn a_tool_that_crashes_ends_the_run_with_its_orphans() {
     assert_eq!(outcome, TurnOutcome::Error);
     let (code, signal, reason, requested) = run.exited().await;
     assert_eq!((code, signal, requested), (Some(3), None, false));
-    assert_eq!(
-        reason,
-        "the agent program ended with exit code 3: the stand-in was told to crash"
-    );
+    assert_eq!(reason, "the agent program ended with exit code 3: the stand-in was told to crash");
     assert_eq!(detail, Some(reason));
     run.nothing_is_left();
     run.log_is_whole();
     let over = run.supervised.prompt(prompt_id(), "too late").await;
-    assert!(
-        matches!(over, Err(Error::Closed | Error::Refused(Refused::Over))),
-        "{over:?}"
-    );
+    assert!(matches!(over, Err(Error::Closed | Error::Refused(Refused::Over))), "{over:?}");
 }
 
 #[tokio::test]
@@ -243,10 +173,7 @@ async fn a_deep_folder_has_its_socket_elsewhere() {
     let mode = target.metadata().expect("the socket").permissions().mode() & 0o777;
     assert_eq!(mode, 0o600);
     let folder = target.parent().expect("a folder").to_owned();
-    assert_eq!(
-        folder.metadata().expect("a folder").permissions().mode() & 0o777,
-        0o700
-    );
+    assert_eq!(folder.metadata().expect("a folder").permissions().mode() & 0o777, 0o700);
     run.tell("[[say: deep]]").await;
     run.stop().await;
     let id = run.supervised.id();

@@ -41,17 +41,9 @@ stories! {
 async fn works_and_takes_more(tool: Tool) {
     let world = World::new().await;
     let mut run = world.start(tool, PermissionMode::Auto).await;
-    let first = run
-        .say("[[run: echo hello > out.txt; echo $CHATROOM_RUN_TOKEN; pwd]]")
-        .await;
-    let busy = run
-        .supervised
-        .prompt(prompt_id(), "[[say: too early]]")
-        .await;
-    assert!(
-        matches!(busy, Err(Error::Refused(Refused::Busy))),
-        "{busy:?}"
-    );
+    let first = run.say("[[run: echo hello > out.txt; echo $CHATROOM_RUN_TOKEN; pwd]]").await;
+    let busy = run.supervised.prompt(prompt_id(), "[[say: too early]]").await;
+    assert!(matches!(busy, Err(Error::Refused(Refused::Busy))), "{busy:?}");
     assert_eq!(run.turn_of(first).await.0, TurnOutcome::End);
     run.until_activity(RunActivity::Idle).await;
     assert_eq!(run.file("out.txt").as_deref(), Some("hello\n"));
@@ -63,30 +55,17 @@ async fn works_and_takes_more(tool: Tool) {
             RunEvent::PromptSent { prompt_id } if *prompt_id == first => Some("sent"),
             RunEvent::PromptStarted { prompt_id } if *prompt_id == first => Some("started"),
             RunEvent::ToolCall { input, .. } if input.contains("out.txt") => Some("call"),
-            RunEvent::ToolResult {
-                output,
-                is_error: false,
-                ..
-            } if output.contains("[redacted]") => Some("result"),
+            RunEvent::ToolResult { output, is_error: false, .. } if output.contains("[redacted]") => Some("result"),
             RunEvent::Message { text } if text.contains("done: [redacted]") => Some("message"),
             RunEvent::TurnEnded { .. } => Some("ended"),
             RunEvent::Exited { .. } => Some("exited"),
             _ => None,
         })
         .collect();
-    assert_eq!(
-        order,
-        [
-            "process", "sent", "started", "call", "result", "message", "ended"
-        ],
-        "{:#?}",
-        run.story()
-    );
+    assert_eq!(order, ["process", "sent", "started", "call", "result", "message", "ended"], "{:#?}", run.story());
     let work = run.spec.working_dir.display().to_string();
     assert!(
-        run.has(
-            |event| matches!(event, RunEvent::ToolResult { output, .. } if output.contains(&work))
-        ),
+        run.has(|event| matches!(event, RunEvent::ToolResult { output, .. } if output.contains(&work))),
         "{:#?}",
         run.story()
     );
@@ -94,19 +73,12 @@ async fn works_and_takes_more(tool: Tool) {
 
     if tool != Tool::Cursor {
         let role = &run.spec.system_prompt;
-        let heard = world
-            .model
-            .requests()
-            .iter()
-            .any(|request| request.body.to_string().contains(role));
+        let heard = world.model.requests().iter().any(|request| request.body.to_string().contains(role));
         assert!(heard, "the model never saw the role prompt");
     }
 
     // The same prompt again is nothing; another one is a turn of its own.
-    let again = run
-        .supervised
-        .prompt(first, "[[run: echo twice >> out.txt]]")
-        .await;
+    let again = run.supervised.prompt(first, "[[run: echo twice >> out.txt]]").await;
     assert!(matches!(again, Ok(Done::Nothing)), "{again:?}");
     run.tell("[[say: the second answer]]").await;
     assert!(
@@ -120,11 +92,7 @@ async fn works_and_takes_more(tool: Tool) {
     assert!(requested, "{reason}");
     assert_eq!(reason, "stopped");
     run.log_is_whole();
-    let notices: Vec<String> = run
-        .story()
-        .into_iter()
-        .filter(|line| line.contains("Notice"))
-        .collect();
+    let notices: Vec<String> = run.story().into_iter().filter(|line| line.contains("Notice")).collect();
     assert!(notices.is_empty(), "{notices:#?}");
 }
 
@@ -139,29 +107,17 @@ async fn asks_and_obeys(tool: Tool) {
     assert_eq!(digest.len(), 64);
     run.until_activity(RunActivity::WaitingPermission).await;
     assert_eq!(run.file("allowed.txt"), None);
-    run.supervised
-        .decide(permission, Decision::Allow)
-        .await
-        .expect("it is open");
+    run.supervised.decide(permission, Decision::Allow).await.expect("it is open");
     let second = run.supervised.decide(permission, Decision::Deny).await;
-    assert!(
-        matches!(second, Err(Error::Refused(Refused::PermissionClosed))),
-        "{second:?}"
-    );
+    assert!(matches!(second, Err(Error::Refused(Refused::PermissionClosed))), "{second:?}");
     assert_eq!(run.turn_of(id).await.0, TurnOutcome::End);
     run.until_activity(RunActivity::Idle).await;
     assert_eq!(run.file("allowed.txt").as_deref(), Some("yes\n"));
 
     let id = run.say("[[run: echo no > denied.txt]]").await;
     let (permission, ..) = run.asked().await;
-    run.supervised
-        .decide(permission, Decision::Deny)
-        .await
-        .expect("it is open");
-    assert_eq!(
-        closing_of(&mut run, permission).await,
-        PermissionOutcome::Denied
-    );
+    run.supervised.decide(permission, Decision::Deny).await.expect("it is open");
+    assert_eq!(closing_of(&mut run, permission).await, PermissionOutcome::Denied);
     assert_eq!(run.turn_of(id).await.0, TurnOutcome::End);
     run.until_activity(RunActivity::Idle).await;
     assert_eq!(run.file("denied.txt"), None);
@@ -169,24 +125,15 @@ async fn asks_and_obeys(tool: Tool) {
     // An interrupt takes the open question along, and the next one is asked again.
     let id = run.say("[[run: echo never > open.txt]]").await;
     let (permission, ..) = run.asked().await;
-    run.supervised
-        .interrupt()
-        .await
-        .expect("it can be interrupted");
-    assert_eq!(
-        closing_of(&mut run, permission).await,
-        PermissionOutcome::Withdrawn
-    );
+    run.supervised.interrupt().await.expect("it can be interrupted");
+    assert_eq!(closing_of(&mut run, permission).await, PermissionOutcome::Withdrawn);
     assert_eq!(run.turn_of(id).await.0, TurnOutcome::Interrupted);
     run.until_activity(RunActivity::Idle).await;
     assert_eq!(run.file("open.txt"), None);
 
     let id = run.say("[[run: echo again > again.txt]]").await;
     let (permission, ..) = run.asked().await;
-    run.supervised
-        .decide(permission, Decision::Allow)
-        .await
-        .expect("it is open");
+    run.supervised.decide(permission, Decision::Allow).await.expect("it is open");
     assert_eq!(run.turn_of(id).await.0, TurnOutcome::End);
     assert_eq!(run.file("again.txt").as_deref(), Some("again\n"));
 
@@ -195,24 +142,15 @@ async fn asks_and_obeys(tool: Tool) {
     run.say("[[run: echo never > open.txt]]").await;
     let (permission, ..) = run.asked().await;
     run.supervised.stop().await.expect("it can be stopped");
-    assert_eq!(
-        closing_of(&mut run, permission).await,
-        PermissionOutcome::Withdrawn
-    );
+    assert_eq!(closing_of(&mut run, permission).await, PermissionOutcome::Withdrawn);
     assert!(run.exited().await.3);
     run.nothing_is_left();
     assert_eq!(run.file("open.txt"), None);
 }
 
-async fn closing_of(
-    run: &mut Run,
-    permission: chatroom_protocol::PermissionId,
-) -> PermissionOutcome {
+async fn closing_of(run: &mut Run, permission: chatroom_protocol::PermissionId) -> PermissionOutcome {
     run.until("the question's end", |event| match event {
-        RunEvent::PermissionClosed {
-            permission_id,
-            outcome,
-        } if *permission_id == permission => Some(*outcome),
+        RunEvent::PermissionClosed { permission_id, outcome } if *permission_id == permission => Some(*outcome),
         _ => None,
     })
     .await
@@ -228,22 +166,12 @@ async fn an_interrupt_keeps_the_run(tool: Tool) {
     let id = run.say(&format!("[[run: {LONG}]]")).await;
     sleeper(&run).await;
     let begun = Instant::now();
-    run.supervised
-        .interrupt()
-        .await
-        .expect("it can be interrupted");
+    run.supervised.interrupt().await.expect("it can be interrupted");
     assert_eq!(run.turn_of(id).await.0, TurnOutcome::Interrupted);
     // 4 to 200 ms on a quiet machine; the command itself would take 300 s.
-    assert!(
-        begun.elapsed() < Duration::from_secs(10),
-        "took {:?}",
-        begun.elapsed()
-    );
+    assert!(begun.elapsed() < Duration::from_secs(10), "took {:?}", begun.elapsed());
     run.until_activity(RunActivity::Idle).await;
-    eventually("the command is gone", || {
-        sleepers(&run).is_empty().then_some(())
-    })
-    .await;
+    eventually("the command is gone", || sleepers(&run).is_empty().then_some(())).await;
 
     let id = run.say("[[hang]]").await;
     run.until("the turn", |event| {
@@ -251,32 +179,17 @@ async fn an_interrupt_keeps_the_run(tool: Tool) {
     })
     .await;
     if tool != Tool::Cursor {
-        world
-            .model
-            .wait_for_open_streams(1, Duration::from_secs(30))
-            .await
-            .expect("the model hears of it");
+        world.model.wait_for_open_streams(1, Duration::from_secs(30)).await.expect("the model hears of it");
     }
-    run.supervised
-        .interrupt()
-        .await
-        .expect("it can be interrupted");
+    run.supervised.interrupt().await.expect("it can be interrupted");
     assert_eq!(run.turn_of(id).await.0, TurnOutcome::Interrupted);
     run.until_activity(RunActivity::Idle).await;
     if tool != Tool::Cursor {
-        world
-            .model
-            .wait_for_open_streams(0, Duration::from_secs(10))
-            .await
-            .expect("the model hears of it");
+        world.model.wait_for_open_streams(0, Duration::from_secs(10)).await.expect("the model hears of it");
     }
 
     run.tell("[[say: still here]]").await;
-    assert!(
-        run.has(|event| matches!(event, RunEvent::Message { text } if text == "still here")),
-        "{:#?}",
-        run.story()
-    );
+    assert!(run.has(|event| matches!(event, RunEvent::Message { text } if text == "still here")), "{:#?}", run.story());
     run.stop().await;
 }
 
@@ -285,55 +198,36 @@ async fn a_stop_leaves_nothing(tool: Tool) {
     let world = World::new().await;
     let mut run = world.start(tool, PermissionMode::Auto).await;
     let hidden = format!("setsid env -i /usr/bin/{LONG} & echo $! > hidden.pid");
-    let id = run
-        .say(&format!("[[run: ({hidden}); setsid {LONG}]]"))
-        .await;
+    let id = run.say(&format!("[[run: ({hidden}); setsid {LONG}]]")).await;
     sleeper(&run).await;
-    let hidden: u32 = eventually("the hidden process", || {
-        run.file("hidden.pid")?.trim().parse().ok()
-    })
-    .await;
-    eventually("it runs", || {
-        command_of(hidden).contains("sleep(300)").then_some(())
-    })
-    .await;
+    let hidden: u32 = eventually("the hidden process", || run.file("hidden.pid")?.trim().parse().ok()).await;
+    eventually("it runs", || command_of(hidden).contains("sleep(300)").then_some(())).await;
     let begun = Instant::now();
     let (_, _, reason, requested) = run.stop().await;
     assert!(requested, "{reason}");
-    assert!(
-        begun.elapsed() < Duration::from_secs(20),
-        "took {:?}",
-        begun.elapsed()
-    );
+    assert!(begun.elapsed() < Duration::from_secs(20), "took {:?}", begun.elapsed());
     assert_eq!(command_of(hidden), "", "the hidden process lives");
-    assert!(run.has(|event| matches!(
-        event,
-        RunEvent::TurnEnded { prompt_id, outcome: TurnOutcome::Interrupted, .. } if *prompt_id == id
-    )), "{:#?}", run.story());
-    world
-        .model
-        .wait_for_open_streams(0, Duration::from_secs(10))
-        .await
-        .expect("the model hears of it");
-    eventually("the supervisor leaves", || {
-        (!run.supervised.id().is_alive()).then_some(())
-    })
-    .await;
+    assert!(
+        run.has(|event| matches!(
+            event,
+            RunEvent::TurnEnded { prompt_id, outcome: TurnOutcome::Interrupted, .. } if *prompt_id == id
+        )),
+        "{:#?}",
+        run.story()
+    );
+    world.model.wait_for_open_streams(0, Duration::from_secs(10)).await.expect("the model hears of it");
+    eventually("the supervisor leaves", || (!run.supervised.id().is_alive()).then_some(())).await;
     run.log_is_whole();
 }
 
 fn sleepers(run: &Run) -> Vec<String> {
     let all = tree::find(Root::Nowhere, run.spec.run_id);
     let all = all.into_iter().map(|process| command_of(process.pid));
-    all.filter(|command| command.contains("python3 -c import time; time.sleep(300)"))
-        .collect()
+    all.filter(|command| command.contains("python3 -c import time; time.sleep(300)")).collect()
 }
 
 async fn sleeper(run: &Run) {
-    eventually("the command runs", || {
-        (!sleepers(run).is_empty()).then_some(())
-    })
-    .await;
+    eventually("the command runs", || (!sleepers(run).is_empty()).then_some(())).await;
 }
 
 /// The platform's own verbs need no permission, and lend it to nothing beside them.
@@ -341,11 +235,7 @@ async fn platform_verbs_need_nobody(tool: Tool) {
     let world = World::new().await;
     let program = world.dir.path().join("bin/chatroom");
     std::fs::create_dir_all(program.parent().expect("a folder")).expect("made");
-    std::fs::write(
-        &program,
-        "#!/bin/sh\necho \"$@\" >> verbs.txt\ncat >> verbs.txt\n",
-    )
-    .expect("written");
+    std::fs::write(&program, "#!/bin/sh\necho \"$@\" >> verbs.txt\ncat >> verbs.txt\n").expect("written");
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
     std::fs::set_permissions(&program, mode).expect("a mode");
 
@@ -355,17 +245,11 @@ async fn platform_verbs_need_nobody(tool: Tool) {
     run.tell(&format!("[[run: {heredoc}]]")).await;
     assert_eq!(
         run.file("verbs.txt").as_deref(),
-        Some(
-            "handoff --next-role=user --task-id task_1\nit's done; rm -rf $HOME > /dev/null `id`\n"
-        ),
+        Some("handoff --next-role=user --task-id task_1\nit's done; rm -rf $HOME > /dev/null `id`\n"),
         "{:#?}",
         run.story()
     );
-    assert!(
-        !run.has(|event| matches!(event, RunEvent::PermissionAsked { .. })),
-        "{:#?}",
-        run.story()
-    );
+    assert!(!run.has(|event| matches!(event, RunEvent::PermissionAsked { .. })), "{:#?}", run.story());
 
     for command in [
         "chatroom context read; echo x > sneaked.txt",
@@ -374,10 +258,7 @@ async fn platform_verbs_need_nobody(tool: Tool) {
     ] {
         let id = run.say(&format!("[[run: {command}]]")).await;
         let (permission, ..) = run.asked().await;
-        run.supervised
-            .decide(permission, Decision::Deny)
-            .await
-            .expect("it is open");
+        run.supervised.decide(permission, Decision::Deny).await.expect("it is open");
         run.turn_of(id).await;
         run.until_activity(RunActivity::Idle).await;
         assert_eq!(run.file("sneaked.txt"), None, "{command}");
@@ -401,23 +282,12 @@ async fn edits_are_asked_too(tool: Tool) {
     for (decision, expected) in [(Decision::Deny, None), (Decision::Allow, Some("new"))] {
         let id = run.say("write it").await;
         let (permission, title, input, _) = run.asked().await;
-        assert!(
-            title.contains("written.txt") || input.contains("written.txt"),
-            "{title} {input}"
-        );
+        assert!(title.contains("written.txt") || input.contains("written.txt"), "{title} {input}");
         assert!(input.contains("new"), "{input}");
-        run.supervised
-            .decide(permission, decision)
-            .await
-            .expect("it is open");
+        run.supervised.decide(permission, decision).await.expect("it is open");
         run.turn_of(id).await;
         run.until_activity(RunActivity::Idle).await;
-        assert_eq!(
-            run.file("written.txt").as_deref(),
-            expected,
-            "{:#?}",
-            run.story()
-        );
+        assert_eq!(run.file("written.txt").as_deref(), expected, "{:#?}", run.story());
     }
     run.stop().await;
 }

@@ -13,31 +13,16 @@ use crate::world::{RUN_TOKEN, Run, World, supervisor};
 async fn a_tool_that_ignores_every_request_is_killed() {
     let world = World::new().await;
     let mut spec = world.spec(Tool::Cursor, PermissionMode::Auto);
-    spec.env
-        .push(("STANDIN_IGNORES_TERM".to_owned(), "1".to_owned()));
+    spec.env.push(("STANDIN_IGNORES_TERM".to_owned(), "1".to_owned()));
     let mut run = Run::start(spec).await;
-    run.say("[[run: trap '' TERM; (setsid sh -c \"trap '' TERM; sleep 300\" &); sleep 300]]")
-        .await;
-    run.until("the command", |event| {
-        matches!(event, RunEvent::ToolCall { .. }).then_some(())
-    })
-    .await;
+    run.say("[[run: trap '' TERM; (setsid sh -c \"trap '' TERM; sleep 300\" &); sleep 300]]").await;
+    run.until("the command", |event| matches!(event, RunEvent::ToolCall { .. }).then_some(())).await;
     let begun = Instant::now();
     let (code, signal, reason, requested) = run.stop().await;
-    assert_eq!(
-        (code, signal, reason.as_str(), requested),
-        (None, Some(9), "stopped", true)
-    );
-    assert!(
-        begun.elapsed() < Duration::from_secs(25),
-        "took {:?}",
-        begun.elapsed()
-    );
+    assert_eq!((code, signal, reason.as_str(), requested), (None, Some(9), "stopped", true));
+    assert!(begun.elapsed() < Duration::from_secs(25), "took {:?}", begun.elapsed());
     let twice = run.supervised.stop().await;
-    assert!(
-        matches!(twice, Ok(_) | Err(Error::Closed | Error::Refused(_))),
-        "{twice:?}"
-    );
+    assert!(matches!(twice, Ok(_) | Err(Error::Closed | Error::Refused(_))), "{twice:?}");
 }
 
 #[tokio::test]
@@ -45,12 +30,12 @@ async fn questions_of_its_own_kind_are_refused_and_told() {
     let world = World::new().await;
     let mut run = world.start(Tool::Cursor, PermissionMode::Auto).await;
     run.tell("[[ask: cursor/ask_question]]").await;
+    assert!(run.has(|event| matches!(event, RunEvent::Message { text } if text == "refused")), "{:#?}", run.story());
     assert!(
-        run.has(|event| matches!(event, RunEvent::Message { text } if text == "refused")),
+        run.has(|event| matches!(event, RunEvent::Notice { text } if text.contains("cursor/ask_question"))),
         "{:#?}",
         run.story()
     );
-    assert!(run.has(|event| matches!(event, RunEvent::Notice { text } if text.contains("cursor/ask_question"))), "{:#?}", run.story());
     run.stop().await;
 }
 
@@ -58,24 +43,13 @@ async fn questions_of_its_own_kind_are_refused_and_told() {
 async fn a_signed_out_tool_says_so() {
     let world = World::new().await;
     let mut spec = world.spec(Tool::Cursor, PermissionMode::Auto);
-    spec.env
-        .push(("STANDIN_SIGNED_OUT".to_owned(), "1".to_owned()));
-    let supervised = client::spawn(&supervisor(), &spec.run_dir)
-        .await
-        .expect("a supervisor");
+    spec.env.push(("STANDIN_SIGNED_OUT".to_owned(), "1".to_owned()));
+    let supervised = client::spawn(&supervisor(), &spec.run_dir).await.expect("a supervisor");
     supervised.go(spec.clone()).await.expect("the tool starts");
-    let mut run = Run {
-        spec,
-        supervised,
-        events: Vec::new(),
-        passed: 0,
-    };
+    let mut run = Run { spec, supervised, events: Vec::new(), passed: 0 };
     let (_, _, reason, requested) = run.exited().await;
     assert!(!requested);
-    assert!(
-        reason.contains("not signed in: run agent login"),
-        "{reason}"
-    );
+    assert!(reason.contains("not signed in: run agent login"), "{reason}");
     run.nothing_is_left();
 }
 
@@ -85,17 +59,15 @@ async fn the_token_shows_nowhere_however_it_is_printed() {
     let mut run = world.start(Tool::Cursor, PermissionMode::Auto).await;
     let (head, tail) = RUN_TOKEN.split_at(20);
     // In pieces of five characters, over two lines, in the input, and on its own.
-    run.tell(&format!(
-        "[[say: a {RUN_TOKEN} b]][[run: printf '{head}\\n{tail}'; echo {RUN_TOKEN} >&2]]"
-    ))
-    .await;
-    assert!(run.has(|event| matches!(event, RunEvent::Message { text } if text.starts_with("a [redacted] b"))), "{:#?}", run.story());
+    run.tell(&format!("[[say: a {RUN_TOKEN} b]][[run: printf '{head}\\n{tail}'; echo {RUN_TOKEN} >&2]]")).await;
+    assert!(
+        run.has(|event| matches!(event, RunEvent::Message { text } if text.starts_with("a [redacted] b"))),
+        "{:#?}",
+        run.story()
+    );
     run.stop().await;
     for file in ["events.jsonl", "output.log"] {
         let text = std::fs::read_to_string(run.spec.run_dir.join(file)).expect("reads");
-        assert!(
-            !text.contains(head) && !text.contains(tail),
-            "{file}: {text}"
-        );
+        assert!(!text.contains(head) && !text.contains(tail), "{file}: {text}");
     }
 }

@@ -39,29 +39,20 @@ struct Replay {
 
 impl Replay {
     fn of(tool: Tool) -> Self {
-        let mode = if tool.can_ask() {
-            PermissionMode::Ask
-        } else {
-            PermissionMode::Auto
-        };
+        let mode = if tool.can_ask() { PermissionMode::Ask } else { PermissionMode::Auto };
         let harness = driver(&RunSpec {
             run_id: RunId::from_parts(Timestamp(1), 1),
             tool,
             program: "/bin/tool".into(),
             model: None,
-            working_dir: "/work".into(),
+            working_dir: "/srv/project".into(),
             mode,
             system_prompt: String::new(),
             env: Vec::new(),
             run_token: String::new(),
             run_dir: "/run".into(),
         });
-        Self {
-            tool,
-            harness,
-            renamed: Vec::new(),
-            told: Vec::new(),
-        }
+        Self { tool, harness, renamed: Vec::new(), told: Vec::new() }
     }
 
     fn told(mut self, transcript: &str) -> String {
@@ -118,29 +109,17 @@ impl Replay {
     fn sent_to_claude(&mut self, line: &Value, out: &mut Out) {
         match line["type"].as_str() {
             Some("user") => {
-                let text = line["message"]["content"][0]["text"]
-                    .as_str()
-                    .expect("text");
+                let text = line["message"]["content"][0]["text"].as_str().expect("text");
                 self.prompt(text, out);
-                if let (Some(theirs), Some(ours)) =
-                    (line["uuid"].as_str(), out.send[0]["uuid"].as_str())
-                {
+                if let (Some(theirs), Some(ours)) = (line["uuid"].as_str(), out.send[0]["uuid"].as_str()) {
                     self.renamed.push((theirs.to_owned(), ours.to_owned()));
                 }
             }
             Some("control_response") => {
                 let response = &line["response"];
                 let allow = response["response"]["behavior"] == "allow";
-                let decision = if allow {
-                    Decision::Allow
-                } else {
-                    Decision::Deny
-                };
-                self.decide(
-                    response["request_id"].as_str().expect("text"),
-                    decision,
-                    out,
-                );
+                let decision = if allow { Decision::Allow } else { Decision::Deny };
+                self.decide(response["request_id"].as_str().expect("text"), decision, out);
             }
             _ if line["request"]["subtype"] == "interrupt" => self.interrupt(out),
             _ => self.rename(&line["request_id"], "initialize"),
@@ -156,11 +135,7 @@ impl Replay {
             }
             (Some("session/cancel"), _) => self.interrupt(out),
             (None, Some(option)) => {
-                let decision = if option == "once" {
-                    Decision::Allow
-                } else {
-                    Decision::Deny
-                };
+                let decision = if option == "once" { Decision::Allow } else { Decision::Deny };
                 self.decide(&line["id"].to_string(), decision, out);
             }
             _ => {}
@@ -182,7 +157,6 @@ impl Replay {
     }
 
     fn rename(&mut self, theirs: &Value, ours: &str) {
-        self.renamed
-            .push((theirs.to_string(), format!("\"{ours}\"")));
+        self.renamed.push((theirs.to_string(), format!("\"{ours}\"")));
     }
 }

@@ -58,10 +58,7 @@ pub struct World {
 impl World {
     pub async fn new() -> Self {
         let dir = TempDir::with_prefix("runs-").expect("a folder");
-        Self {
-            dir,
-            model: Model::start().await,
-        }
+        Self { dir, model: Model::start().await }
     }
 
     pub fn work(&self) -> PathBuf {
@@ -130,9 +127,7 @@ fn settings(setup: agents::Setup) -> (PathBuf, Vec<(String, String)>) {
 /// The stand-in for Cursor's program.
 pub fn standin() -> PathBuf {
     let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("../testkit/standins/cursor-agent");
-    program
-        .canonicalize()
-        .expect("the stand-in is in the repository")
+    program.canonicalize().expect("the stand-in is in the repository")
 }
 
 /// A live run, and everything it said.
@@ -146,16 +141,9 @@ pub struct Run {
 
 impl Run {
     pub async fn start(spec: RunSpec) -> Self {
-        let supervised = client::spawn(&supervisor(), &spec.run_dir)
-            .await
-            .expect("a supervisor");
+        let supervised = client::spawn(&supervisor(), &spec.run_dir).await.expect("a supervisor");
         supervised.go(spec.clone()).await.expect("the tool starts");
-        let mut run = Self {
-            spec,
-            supervised,
-            events: Vec::new(),
-            passed: 0,
-        };
+        let mut run = Self { spec, supervised, events: Vec::new(), passed: 0 };
         run.until_activity(RunActivity::Idle).await;
         run
     }
@@ -173,16 +161,8 @@ impl Run {
             let left = until.saturating_duration_since(Instant::now());
             match tokio::time::timeout(left, self.supervised.next()).await {
                 Ok(Some(event)) => self.events.push(event),
-                Ok(None) => panic!(
-                    "the supervisor left before: {what}\n{:#?}\n{}",
-                    self.story(),
-                    self.output()
-                ),
-                Err(error) => panic!(
-                    "{error}; never came: {what}\n{:#?}\n{}",
-                    self.story(),
-                    self.output()
-                ),
+                Ok(None) => panic!("the supervisor left before: {what}\n{:#?}\n{}", self.story(), self.output()),
+                Err(error) => panic!("{error}; never came: {what}\n{:#?}\n{}", self.story(), self.output()),
             }
         }
     }
@@ -197,11 +177,7 @@ impl Run {
     /// Waits for the end of the turn of `id`.
     pub async fn turn_of(&mut self, id: PromptId) -> (TurnOutcome, Option<String>) {
         self.until("the turn's end", |event| match event {
-            RunEvent::TurnEnded {
-                prompt_id,
-                outcome,
-                detail,
-            } if *prompt_id == id => Some((*outcome, detail.clone())),
+            RunEvent::TurnEnded { prompt_id, outcome, detail } if *prompt_id == id => Some((*outcome, detail.clone())),
             _ => None,
         })
         .await
@@ -209,12 +185,9 @@ impl Run {
 
     pub async fn asked(&mut self) -> (PermissionId, String, String, String) {
         self.until("a question", |event| match event {
-            RunEvent::PermissionAsked {
-                permission_id,
-                title,
-                input,
-                digest,
-            } => Some((*permission_id, title.clone(), input.clone(), digest.clone())),
+            RunEvent::PermissionAsked { permission_id, title, input, digest } => {
+                Some((*permission_id, title.clone(), input.clone(), digest.clone()))
+            }
             _ => None,
         })
         .await
@@ -222,12 +195,7 @@ impl Run {
 
     pub async fn exited(&mut self) -> (Option<i32>, Option<i32>, String, bool) {
         self.until("the exit", |event| match event {
-            RunEvent::Exited {
-                code,
-                signal,
-                reason,
-                requested,
-            } => Some((*code, *signal, reason.clone(), *requested)),
+            RunEvent::Exited { code, signal, reason, requested } => Some((*code, *signal, reason.clone(), *requested)),
             _ => None,
         })
         .await
@@ -235,10 +203,7 @@ impl Run {
 
     pub async fn say(&mut self, text: &str) -> PromptId {
         let id = prompt_id();
-        self.supervised
-            .prompt(id, text)
-            .await
-            .expect("the prompt is taken");
+        self.supervised.prompt(id, text).await.expect("the prompt is taken");
         id
     }
 
@@ -246,11 +211,7 @@ impl Run {
     pub async fn tell(&mut self, text: &str) -> TurnOutcome {
         let id = self.say(text).await;
         let (outcome, detail) = self.turn_of(id).await;
-        assert!(
-            outcome != TurnOutcome::Error,
-            "{detail:?}\n{:#?}",
-            self.story()
-        );
+        assert!(outcome != TurnOutcome::Error, "{detail:?}\n{:#?}", self.story());
         self.until_activity(RunActivity::Idle).await;
         outcome
     }
@@ -265,10 +226,7 @@ impl Run {
 
     pub fn nothing_is_left(&self) {
         let left = tree::find(Root::Nowhere, self.spec.run_id);
-        let left: Vec<String> = left
-            .into_iter()
-            .map(|process| command_of(process.pid))
-            .collect();
+        let left: Vec<String> = left.into_iter().map(|process| command_of(process.pid)).collect();
         assert!(left.is_empty(), "left alive: {left:#?}");
         self.token_is_nowhere();
     }
@@ -278,13 +236,8 @@ impl Run {
         for entry in std::fs::read_dir(&self.spec.run_dir).expect("a folder") {
             let path = entry.expect("an entry").path();
             if path.is_file() {
-                let text =
-                    String::from_utf8_lossy(&std::fs::read(&path).expect("reads")).into_owned();
-                assert!(
-                    !text.contains(RUN_TOKEN),
-                    "{} holds the run's token",
-                    path.display()
-                );
+                let text = String::from_utf8_lossy(&std::fs::read(&path).expect("reads")).into_owned();
+                assert!(!text.contains(RUN_TOKEN), "{} holds the run's token", path.display());
                 let mode = path.metadata().expect("exists").permissions().mode() & 0o777;
                 assert_eq!(mode, 0o600, "{}", path.display());
             }
@@ -297,23 +250,13 @@ impl Run {
 
     /// Everything that was said, as short lines.
     pub fn story(&self) -> Vec<String> {
-        self.events
-            .iter()
-            .map(|event| format!("{} {:?}", event.seq, event.event))
-            .collect()
+        self.events.iter().map(|event| format!("{} {:?}", event.seq, event.event)).collect()
     }
 
     /// What the tool printed, for a failure.
     pub fn output(&self) -> String {
-        let text =
-            std::fs::read_to_string(self.spec.run_dir.join("output.log")).unwrap_or_default();
-        text.chars()
-            .rev()
-            .take(6_000)
-            .collect::<Vec<_>>()
-            .into_iter()
-            .rev()
-            .collect()
+        let text = std::fs::read_to_string(self.spec.run_dir.join("output.log")).unwrap_or_default();
+        text.chars().rev().take(6_000).collect::<Vec<_>>().into_iter().rev().collect()
     }
 
     pub fn has(&self, wanted: impl Fn(&RunEvent) -> bool) -> bool {
@@ -332,12 +275,7 @@ impl Run {
 
 pub fn command_of(pid: u32) -> String {
     std::fs::read(format!("/proc/{pid}/cmdline"))
-        .map(|line| {
-            format!(
-                "{pid} {}",
-                String::from_utf8_lossy(&line).replace('\0', " ")
-            )
-        })
+        .map(|line| format!("{pid} {}", String::from_utf8_lossy(&line).replace('\0', " ")))
         .unwrap_or_default()
 }
 
