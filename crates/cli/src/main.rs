@@ -5,6 +5,8 @@
 
 mod client;
 mod commands;
+#[cfg(test)]
+mod docs;
 mod failure;
 mod input;
 mod logging;
