@@ -1,7 +1,7 @@
 //! Rooms.
 
 use chatroom_domain::rooms::Room;
-use chatroom_protocol::{RoomId, Timestamp, UserId};
+use chatroom_protocol::{InstanceId, RoomId, Timestamp, UserId};
 use sea_orm::sea_query::{Expr, ExprTrait as _, Query};
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, Select};
 
@@ -44,6 +44,13 @@ pub async fn list(db: &impl Access, user: UserId) -> Result<Vec<Room>, StoreErro
         .order_by_desc(rooms::Column::Id)
         .all(db.connection())
         .await?;
+    rows.into_iter().map(room).collect()
+}
+
+/// Lists the rooms of an instance, for the platform itself.
+pub async fn of_instance(db: &impl Access, instance: InstanceId) -> Result<Vec<Room>, StoreError> {
+    let rows =
+        rooms::Entity::find().filter(rooms::Column::InstanceId.eq(instance.to_string())).all(db.connection()).await?;
     rows.into_iter().map(room).collect()
 }
 

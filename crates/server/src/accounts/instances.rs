@@ -9,6 +9,7 @@ use chatroom_store::{Access, codes as stored_codes, instances};
 use super::codes;
 use crate::app::{Topic, Work};
 use crate::error::Error;
+use crate::{agents, commands};
 
 /// Lists the instances `user` is a member of, their own first.
 pub async fn of_user(db: &impl Access, user: UserId) -> Result<Vec<Instance>, Error> {
@@ -67,10 +68,24 @@ pub async fn remove_member(work: &mut Work, id: InstanceId, caller: UserId, memb
     let changed = instances::remove_member(&work.tx, id, member).await?;
     if changed {
         stored_codes::withdraw(&work.tx, member, id).await?;
+        stop_agents(work, id, member).await?;
         work.touch(Topic::User(member));
         told(work, id, "member.removed", caller, member).await?;
     }
     Ok(changed)
+}
+
+/// Ends what a former member's machines still run in the rooms of an instance, and wakes who waits there.
+async fn stop_agents(work: &mut Work, id: InstanceId, member: UserId) -> Result<(), Error> {
+    for room in chatroom_store::rooms::of_instance(&work.tx, id).await? {
+        work.touch(Topic::Room(room.id));
+        for role in &room.roles {
+            if agents::live_run(&work.tx, room.id, role).await?.is_some_and(|run| run.user == member) {
+                commands::stop_slot(work, member, &room, role).await?;
+            }
+        }
+    }
+    Ok(())
 }
 
 async fn owned(db: &impl Access, id: InstanceId, caller: UserId, otherwise: &'static str) -> Result<Instance, Error> {

@@ -18,7 +18,7 @@ use super::{claim, next_for, promote, view};
 use crate::agents;
 use crate::app::{App, Topic, Work};
 use crate::error::{AgentError, Error};
-use crate::rooms::prompts;
+use crate::rooms::{self, prompts};
 
 /// How long one question is held.
 const HOLD: Duration = Duration::from_secs(25);
@@ -98,6 +98,8 @@ async fn look(
     first: bool,
 ) -> Result<Option<WaitOutcome>, Error> {
     let reader = app.reader();
+    // A membership may end while its wait is held.
+    rooms::find(&reader, room.id, user).await?;
     match chatroom_store::waiters::find(&reader, room.id, role).await? {
         Some(waiter) if waiter.user != user => return Err(Error::NotFound),
         Some(waiter) if waiter.connection != connection => {

@@ -214,3 +214,20 @@ async fn context_is_printed_again_with_the_current_task() {
     let after = alice.get(&context).await.body["prompt"].as_str().expect("text").to_owned();
     assert!(after.contains("> remember me"), "{after}");
 }
+
+#[tokio::test]
+async fn a_wait_ends_with_its_membership() {
+    let world = World::start().await;
+    let (alice, bob) = (world.user("alice").await, world.user("bob").await);
+    world.befriend(&alice, &bob).await;
+    let room = world.room(&alice, &["builder"]).await;
+    let connection = join(&bob, &room, "builder").await;
+    let path = format!("{room}/roles/builder/wait");
+    let me = bob.get("/api/auth/session").await.body;
+    let member = format!("/api/instances/{}/members/{}", alice.instance, me["userId"].as_str().expect("an id"));
+    let (waited, ()) = tokio::join!(bob.post(&path, json!({ "connectionId": connection })), async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        assert_eq!(alice.delete(&member).await.status, 200);
+    });
+    assert_eq!(waited.status, 404, "{}", waited.body);
+}
