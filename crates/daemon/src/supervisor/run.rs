@@ -339,7 +339,7 @@ impl<'a> Run<'a> {
     fn too_long(&mut self) {
         match self.step {
             Step::Running => {
-                self.fail(format!("the agent program did not become ready within {} s", READY_WITHIN.as_secs()))
+                self.fail(format!("the agent program did not become ready within {} s", READY_WITHIN.as_secs()));
             }
             Step::Interrupted => self.close(),
             Step::Closed | Step::Over => self.step = Step::Over,
