@@ -41,9 +41,13 @@ stories! {
 async fn works_and_takes_more(tool: Tool) {
     let world = World::new().await;
     let mut run = world.start(tool, PermissionMode::Auto).await;
-    let first = run.say("[[run: echo hello > out.txt; echo $CHATROOM_RUN_TOKEN; pwd]]").await;
+    // The command waits until the second prompt has been refused.
+    let first = run
+        .say("[[run: until test -e go; do sleep 0.1; done; echo hello > out.txt; echo $CHATROOM_RUN_TOKEN; pwd]]")
+        .await;
     let busy = run.supervised.prompt(prompt_id(), "[[say: too early]]").await;
     assert!(matches!(busy, Err(Error::Refused(Refused::Busy))), "{busy:?}");
+    std::fs::write(run.spec.working_dir.join("go"), "").unwrap();
     assert_eq!(run.turn_of(first).await.0, TurnOutcome::End);
     run.until_activity(RunActivity::Idle).await;
     assert_eq!(run.file("out.txt").as_deref(), Some("hello\n"));
