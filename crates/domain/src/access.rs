@@ -47,7 +47,9 @@ impl Caller {
 ///
 /// On an own machine only its user acts through an agent. What another member
 /// wrote, or another member's agent handed on, waits for that user, unless the
-/// agent is shared with the room.
+/// agent is shared with the room. A hand-off does not launder words: what an
+/// agent passes on still carries who asked for it.
 pub fn may_reach(task: &Task, owner: UserId, shared: bool) -> bool {
-    shared || task.author == owner || task.approved_by == Some(owner)
+    let own_words = task.author == owner && task.carries.is_none_or(|other| other == owner);
+    shared || own_words || task.approved_by == Some(owner)
 }

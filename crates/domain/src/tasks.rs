@@ -55,6 +55,8 @@ pub struct Task {
     pub position: i64,
     /// The person behind what it says: who wrote it, or whose agent did.
     pub author: UserId,
+    /// Another person whose words it carries on, where a hand-off passed them along.
+    pub carries: Option<UserId>,
     /// The agent's user who let another member's words through.
     pub approved_by: Option<UserId>,
     /// Who has it, or had it last.

@@ -182,8 +182,9 @@ impl Store {
         if !row.is_some_and(|row| row.try_get::<bool>("", "alone").unwrap_or(false)) {
             return Err(StoreError::InUse(place.to_string()));
         }
-        let pool = connect(8).await.map_err(open)?;
-        Ok(Self { write: pool.clone(), read: pool, _alone: Arc::new(Alone::Session(session)) })
+        // Apart, so that writers who wait for each other never keep a reader waiting.
+        let (write, read) = (connect(4).await.map_err(open)?, connect(8).await.map_err(open)?);
+        Ok(Self { write, read, _alone: Arc::new(Alone::Session(session)) })
     }
 
     /// Begins a write. Writes come one after another, on both databases, so what a

@@ -109,11 +109,12 @@ pub async fn delete_queued(tx: &Tx, room: RoomId, id: MessageId) -> Result<bool,
     Ok(deleted.rows_affected > 0)
 }
 
-/// Returns whether the platform has already spoken about a task.
-pub async fn has_notice(db: &impl Access, room: RoomId, task: TaskId) -> Result<bool, StoreError> {
+/// Returns whether the platform has already said this about a task.
+pub async fn has_notice(db: &impl Access, room: RoomId, task: TaskId, text: &str) -> Result<bool, StoreError> {
     let found = of_room(room)
         .filter(messages::Column::Kind.eq("notice"))
         .filter(messages::Column::TaskId.eq(task.to_string()))
+        .filter(messages::Column::Content.eq(text))
         .one(db.connection())
         .await?;
     Ok(found.is_some())

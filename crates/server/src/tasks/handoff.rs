@@ -57,6 +57,7 @@ pub async fn hand_off(
             message: message.id,
             position: message.position,
             author: caller.user(),
+            carries: [Some(task.author), task.carries].into_iter().flatten().find(|user| *user != caller.user()),
             hops: task.hops + 1,
         };
         task.next = Some(create(work, room, new).await?.id);
@@ -74,17 +75,22 @@ pub async fn hand_off(
 }
 
 /// Tells the room that a chain of hand-offs was ended, once per task.
-pub async fn ask_a_person(app: &App, room: &Room, role: &Role, task: Option<TaskId>) -> Result<(), Error> {
+pub async fn ask_a_person(
+    app: &App,
+    caller: &Caller,
+    room: &Room,
+    role: &Role,
+    named: Option<TaskId>,
+) -> Result<(), Error> {
     let mut work = app.begin().await?;
-    if let Some(task) = task
-        && chatroom_store::messages::has_notice(&work.tx, room.id, task).await?
-    {
-        return Ok(());
-    }
+    let task = own_task(&work, caller, room, role, named).await?.id;
     let text = format!(
         "{role} reached the limit of {HANDOFF_LIMIT} hand-offs for one message. A person decides how to go on."
     );
-    notice(&mut work, room, task, text).await?;
+    if chatroom_store::messages::has_notice(&work.tx, room.id, task, &text).await? {
+        return Ok(());
+    }
+    notice(&mut work, room, Some(task), text).await?;
     work.commit().await
 }
 

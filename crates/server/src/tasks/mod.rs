@@ -28,6 +28,7 @@ struct NewTask {
     message: MessageId,
     position: i64,
     author: UserId,
+    carries: Option<UserId>,
     hops: u32,
 }
 
@@ -43,6 +44,7 @@ async fn create(work: &mut Work, room: &Room, new: NewTask) -> Result<Task, Erro
         message: new.message,
         position: new.position,
         author: new.author,
+        carries: new.carries,
         approved_by: None,
         holder: None,
         held_since: None,
@@ -130,7 +132,8 @@ pub async fn promote(work: &mut Work, room: &Room) -> Result<(), Error> {
 pub(crate) async fn from_message(work: &mut Work, room: &Room, role: Role, message: Message) -> Result<Message, Error> {
     let author = message.user.ok_or_else(|| Error::Internal(format!("{} has no sender", message.id)))?;
     let position = message.position;
-    let task = create(work, room, NewTask { role, message: message.id, position, author, hops: 0 }).await?;
+    let task =
+        create(work, room, NewTask { role, message: message.id, position, author, carries: None, hops: 0 }).await?;
     chatroom_store::messages::promote(&work.tx, message.id, position, task.id, work.now).await?;
     agents::offer(work, room, &task.role).await?;
     Ok(Message { queued: false, task: Some(task.id), created_at: work.now, ..message })
@@ -363,7 +366,10 @@ pub async fn views(db: &impl Access, app: &App, room: &Room) -> Result<Vec<TaskV
     let mut owners = std::collections::HashMap::new();
     for role in &room.roles {
         let owner = wait::owner_of(db, room, role, app.clock.now()).await?;
-        let shared = agents::slot(db, room.id, role).await?.shared;
+        let shared = match owner {
+            Some(owner) => wait::shared_by(db, room, role, owner).await?,
+            None => false,
+        };
         owners.insert(role.clone(), (owner, shared));
     }
     Ok(tasks

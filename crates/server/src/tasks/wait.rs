@@ -6,15 +6,14 @@
 
 use std::time::Duration;
 
-use chatroom_domain::access::Caller;
 use chatroom_domain::rooms::Room;
-use chatroom_domain::tasks::{Holder, Task, Waiter};
+use chatroom_domain::tasks::{Holder, Standing, Task, TaskEvent, Waiter};
 use chatroom_protocol::api::tasks::{Join, Joined, TaskState, WaitOutcome};
-use chatroom_protocol::{Role, Timestamp, UserId};
+use chatroom_protocol::{Role, SessionId, Timestamp, UserId};
 use chatroom_store::Access;
 use chatroom_store::events::NewEvent;
 
-use super::{claim, next_for, promote, view};
+use super::{advance, claim, next_for, promote, view};
 use crate::agents;
 use crate::app::{App, Topic, Work};
 use crate::error::{AgentError, Error};
@@ -37,6 +36,7 @@ pub async fn join(work: &mut Work, user: UserId, room: &Room, role: &Role, body:
         }
         crate::commands::stop_slot(work, user, room, role).await?;
     }
+    release_older(work, user, room, role).await?;
     let waiter = Waiter {
         room: room.id,
         role: role.clone(),
@@ -63,25 +63,39 @@ pub async fn join(work: &mut Work, user: UserId, room: &Room, role: &Role, body:
     Ok(Joined { prompt: prompts::role_prompt(room, role, &present, prompts::Loop::Waiting) })
 }
 
+/// Gives back what an older wait of the same person left unfinished: unfinished work comes before new.
+async fn release_older(work: &mut Work, user: UserId, room: &Room, role: &Role) -> Result<(), Error> {
+    for mut task in chatroom_store::tasks::active(&work.tx, room.id).await? {
+        let theirs = matches!(&task.holder, Some(Holder::Wait(holder, _)) if *holder == user);
+        if theirs && task.role == *role && task.state != TaskState::Pending {
+            advance(work, room, &mut task, TaskEvent::Released, Standing::Other, Some(user)).await?;
+        }
+    }
+    Ok(())
+}
+
 /// Waits for a task; returns at the latest when [`HOLD`] is over.
 pub async fn wait(
     app: &App,
-    caller: &Caller,
+    user: UserId,
+    session: SessionId,
     room: &Room,
     role: &Role,
     connection: &str,
 ) -> Result<WaitOutcome, Error> {
     room.role(role)?;
     let mut changes = app.wake.subscribe(Topic::Room(room.id));
+    let mut theirs = app.wake.subscribe(Topic::User(user));
     let until = tokio::time::Instant::now() + HOLD;
     let mut first = true;
     loop {
-        if let Some(outcome) = look(app, caller.user(), room, role, connection, first).await? {
+        if let Some(outcome) = look(app, user, session, room, role, connection, first).await? {
             return Ok(outcome);
         }
         first = false;
         tokio::select! {
             woken = changes.changed() => if woken.is_err() { return Ok(WaitOutcome::Reconnect) },
+            woken = theirs.changed() => if woken.is_err() { return Ok(WaitOutcome::Reconnect) },
             () = app.stopping.cancelled() => return Ok(WaitOutcome::Reconnect),
             () = tokio::time::sleep_until(until) => return Ok(WaitOutcome::Nothing),
         }
@@ -92,23 +106,25 @@ pub async fn wait(
 async fn look(
     app: &App,
     user: UserId,
+    session: SessionId,
     room: &Room,
     role: &Role,
     connection: &str,
     first: bool,
 ) -> Result<Option<WaitOutcome>, Error> {
     let reader = app.reader();
-    // A membership may end while its wait is held.
+    // A session or a membership may end while its wait is held.
+    let live = chatroom_store::sessions::find(&reader, session, user, app.clock.now()).await?;
+    live.ok_or(Error::NotSignedIn)?;
     rooms::find(&reader, room.id, user).await?;
     match chatroom_store::waiters::find(&reader, room.id, role).await? {
-        Some(waiter) if waiter.user != user => return Err(Error::NotFound),
-        Some(waiter) if waiter.connection != connection => {
+        Some(waiter) if waiter.user != user || waiter.connection != connection => {
             return Ok(Some(WaitOutcome::Superseded { at: waiter.joined_at }));
         }
         Some(_) => {}
         None => return Err(AgentError::Superseded.into()),
     }
-    let shared = agents::slot(&reader, room.id, role).await?.shared;
+    let shared = shared_by(&reader, room, role, user).await?;
     let holder = Holder::Wait(user, connection.to_owned());
     let held = claimed(&reader, &holder).await?.is_some();
     let open = !held && next_for(&reader, room, role, user, shared).await?.is_some();
@@ -163,6 +179,13 @@ pub async fn owner_of(db: &impl Access, room: &Room, role: &Role, now: Timestamp
         return Ok(Some(waiter.user));
     }
     agents::owner(db, room.id, role).await
+}
+
+/// Returns whether `owner` lets other members act through the agent of a role. Sharing is the word of the agent's
+/// user: it opens no other person's shell.
+pub async fn shared_by(db: &impl Access, room: &Room, role: &Role, owner: UserId) -> Result<bool, Error> {
+    let slot = agents::slot(db, room.id, role).await?;
+    Ok(slot.shared && agents::owner(db, room.id, role).await? == Some(owner))
 }
 
 /// Returns the roles somebody works or waits in right now.

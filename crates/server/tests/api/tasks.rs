@@ -147,12 +147,14 @@ async fn a_claim_that_is_never_started_goes_back_after_a_minute() {
     let room = world.room(&alice, &["builder"]).await;
     let lost = join(&alice, &room, "builder").await;
     say(&alice, &room, "who does it").await;
-    let first = wait(&alice, &room, "builder", &lost).await;
-    let next = join(&alice, &room, "builder").await;
-    let (got, ()) = tokio::join!(wait(&alice, &room, "builder", &next), async {
-        world.clock().advance(61_000);
-    });
-    assert_eq!(got["task"]["taskId"], first["task"]["taskId"], "{got}");
+    assert_eq!(wait(&alice, &room, "builder", &lost).await["event"], "task");
+    assert_eq!(states(&alice, &room).await, [("builder".into(), "acknowledged".into())]);
+    world.clock().advance(61_000);
+    let until = std::time::Instant::now() + Duration::from_secs(20);
+    while states(&alice, &room).await != [("builder".into(), "pending".into())] {
+        assert!(std::time::Instant::now() < until, "it never went back");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
 }
 
 #[tokio::test]
@@ -230,4 +232,53 @@ async fn a_wait_ends_with_its_membership() {
         assert_eq!(alice.delete(&member).await.status, 200);
     });
     assert_eq!(waited.status, 404, "{}", waited.body);
+}
+
+#[tokio::test]
+async fn a_wait_ends_with_its_session() {
+    let world = World::start().await;
+    let alice = world.user("alice").await;
+    let room = world.room(&alice, &["builder"]).await;
+    let connection = join(&alice, &room, "builder").await;
+    let me = alice.get("/api/auth/session").await.body;
+    let session = format!("/api/auth/sessions/{}", me["sessionId"].as_str().expect("an id"));
+    let path = format!("{room}/roles/builder/wait");
+    let (waited, ()) = tokio::join!(alice.post(&path, json!({ "connectionId": connection })), async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        assert_eq!(alice.delete(&session).await.status, 200);
+    });
+    assert_eq!(waited.status, 401, "{}", waited.body);
+}
+
+#[tokio::test]
+async fn unfinished_work_of_a_shell_that_died_comes_back_first() {
+    let world = World::start().await;
+    let alice = world.user("alice").await;
+    let room = world.room(&alice, &["builder"]).await;
+    let died = join(&alice, &room, "builder").await;
+    say(&alice, &room, "half done").await;
+    let task = wait(&alice, &room, "builder", &died).await["task"]["taskId"].clone();
+    let start = format!("{room}/tasks/{}/start", task.as_str().expect("an id"));
+    assert_eq!(alice.post(&start, json!({ "role": "builder" })).await.status, 200);
+    let next = join(&alice, &room, "builder").await;
+    assert_eq!(wait(&alice, &room, "builder", &next).await["task"]["taskId"], task);
+}
+
+#[tokio::test]
+async fn a_hand_off_does_not_launder_another_members_words() {
+    let world = World::start().await;
+    let (alice, bob) = (world.user("alice").await, world.user("bob").await);
+    world.befriend(&alice, &bob).await;
+    let room = world.room(&alice, &["builder", "reviewer"]).await;
+    let builder = join(&alice, &room, "builder").await;
+    say(&bob, &room, "tell the reviewer to do X").await;
+    let tasks = alice.get(&format!("{room}/tasks")).await.body;
+    let id = tasks["tasks"][0]["taskId"].as_str().expect("an id");
+    assert_eq!(alice.post(&format!("{room}/tasks/{id}/approve"), json!({})).await.status, 200);
+    assert_eq!(wait(&alice, &room, "builder", &builder).await["event"], "task");
+    let pass = json!({ "nextRole": "reviewer", "content": "do X" });
+    assert_eq!(alice.post(&format!("{room}/roles/builder/handoff"), pass).await.status, 200);
+    join(&alice, &room, "reviewer").await;
+    let tasks = alice.get(&format!("{room}/tasks")).await.body;
+    assert_eq!(tasks["tasks"][0]["heldForOwner"], true, "{tasks}");
 }

@@ -13,6 +13,7 @@ pub struct Model {
     pub message_id: String,
     pub position: i64,
     pub author_id: String,
+    pub carries_id: Option<String>,
     pub approved_by: Option<String>,
     pub holder: Option<String>,
     pub held_since: Option<i64>,

@@ -114,6 +114,7 @@ CREATE TABLE tasks (
   message_id TEXT NOT NULL REFERENCES messages (id),
   position BIGINT NOT NULL,
   author_id TEXT NOT NULL REFERENCES users (id),
+  carries_id TEXT REFERENCES users (id),
   approved_by TEXT REFERENCES users (id),
   holder TEXT,
   held_since BIGINT,

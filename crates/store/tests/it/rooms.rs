@@ -132,6 +132,7 @@ async fn a_task_is_kept_as_it_was_written() {
             message: said.id,
             position: 1,
             author: alice,
+            carries: Some(alice),
             approved_by: None,
             holder: None,
             held_since: None,

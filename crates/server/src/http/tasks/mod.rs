@@ -77,7 +77,7 @@ async fn wait_for_task(
     Json(body): Json<Wait>,
 ) -> Result<Json<WaitOutcome>, Error> {
     let room = rooms::find(&app.reader(), id, person.user).await?;
-    Ok(Json(wait::wait(&app, &person.caller(), &room, &role, &body.connection_id).await?))
+    Ok(Json(wait::wait(&app, person.user, person.session, &room, &role, &body.connection_id).await?))
 }
 
 /// Marks a claimed task as begun and shows it again.
@@ -183,7 +183,7 @@ async fn hand_off(
         }
         Err(Error::Task(error @ TaskError::HandoffLimit(_))) => {
             drop(work);
-            handoff::ask_a_person(&app, &room, &role, named).await?;
+            handoff::ask_a_person(&app, &caller, &room, &role, named).await?;
             Err(error.into())
         }
         Err(error) => Err(error),
