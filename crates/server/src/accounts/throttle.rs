@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 
 use chatroom_domain::accounts::AccountError;
-use chatroom_protocol::{Timestamp, UserId};
+use chatroom_protocol::{RunId, Timestamp, UserId};
 use tokio::sync::Semaphore;
 
 /// How long tries are remembered, in milliseconds.
@@ -26,6 +26,8 @@ pub enum Tries {
     UserCodes(UserId),
     /// One person's own password, asked for again.
     OwnPassword(UserId),
+    /// What one run writes into its room.
+    RunWrites(RunId),
 }
 
 impl Tries {
@@ -35,6 +37,7 @@ impl Tries {
             Self::Guesses(_) => 50,
             Self::Devices(_) => 30,
             Self::UserCodes(_) => 20,
+            Self::RunWrites(_) => 600,
         }
     }
 }

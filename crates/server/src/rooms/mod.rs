@@ -10,6 +10,7 @@ use chatroom_protocol::{Role, RoomId, UserId};
 use chatroom_store::Access;
 use chatroom_store::events::NewEvent;
 
+use crate::accounts::throttle::Tries;
 use crate::app::Work;
 use crate::error::Error;
 
@@ -59,6 +60,14 @@ pub async fn for_caller(db: &impl Access, caller: &Caller, id: RoomId) -> Result
         Caller::Run { room, .. } if *room != id => Err(RoomError::NotFound.into()),
         Caller::Machine { .. } => Err(Error::Forbidden("a machine does not act in rooms")),
         Caller::Run { user, .. } | Caller::Person { user, .. } => find(db, id, *user).await,
+    }
+}
+
+/// Counts what a run writes: an agent that loops must not flood its room. People are not counted.
+pub(crate) fn pace(work: &Work, caller: &Caller) -> Result<(), Error> {
+    match caller {
+        Caller::Run { run, .. } => Ok(work.app.throttle.attempt(&Tries::RunWrites(*run), work.now)?),
+        Caller::Person { .. } | Caller::Machine { .. } => Ok(()),
     }
 }
 

@@ -27,6 +27,7 @@ pub async fn hand_off(
     body: Handoff,
 ) -> Result<HandoffDone, Error> {
     rooms::check_role(caller, room, role)?;
+    rooms::pace(work, caller)?;
     room.target(&body.next_role)?;
     let content = parse_content(&body.content)?;
     let mut task = own_task(work, caller, room, role, body.task_id).await?;

@@ -322,6 +322,7 @@ pub async fn progress(
     content: &str,
 ) -> Result<Message, Error> {
     rooms::check_role(caller, room, role)?;
+    rooms::pace(work, caller)?;
     let content = parse_content(content)?;
     let mut own = chatroom_store::tasks::active(&work.tx, room.id).await?.into_iter().find(|task| {
         task.role == *role && task.state != TaskState::Pending && standing(caller, task) == Standing::Holder

@@ -6,6 +6,8 @@ use chatroom_testkit::world::{User, World};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use crate::stage::Stage;
+
 /// Joins a role as a fresh connection and returns its id.
 async fn join(user: &User, room: &str, role: &str) -> String {
     let connection = Uuid::new_v4().simple().to_string();
@@ -281,4 +283,28 @@ async fn a_hand_off_does_not_launder_another_members_words() {
     join(&alice, &room, "reviewer").await;
     let tasks = alice.get(&format!("{room}/tasks")).await.body;
     assert_eq!(tasks["tasks"][0]["heldForOwner"], true, "{tasks}");
+}
+
+#[tokio::test]
+async fn an_agent_that_loops_cannot_flood_its_room() {
+    let stage = Stage::set().await;
+    let mut daemon = stage.connect().await;
+    stage.command("start-agent").await;
+    let push = daemon.command(1).await;
+    daemon.started(&push).await;
+    let start = push.start.expect("what to start");
+    let agent = stage.world.anonymous().with_token(&start.run_token);
+    let path = format!("/api/chatrooms/{}/messages", start.slot.chatroom_id);
+    let mut written = 0;
+    let refused = loop {
+        let answer = agent.post(&path, json!({ "content": "again" })).await;
+        if answer.status != 201 {
+            break answer;
+        }
+        written += 1;
+        assert!(written <= 600, "no limit");
+    };
+    assert_eq!((written, refused.status), (600, 429), "{}", refused.body);
+    assert_eq!(refused.body["code"], "too_many_requests");
+    assert!(!refused.header("retry-after").is_empty());
 }
