@@ -25,8 +25,8 @@ use crate::local_api::Platform;
 /// What to do about a machine without a credential.
 pub const NOT_REGISTERED: &str = "this machine is not registered with a server; sign in with `chatroom auth login`, \
      then run `chatroom machine daemon start`";
-const REFUSED: &str = "the server refuses this machine's credential (it was renewed or revoked); sign in with \
-     `chatroom auth login`, then run `chatroom machine daemon start`";
+const REFUSED: &str = "the server refuses this machine's credential (it was renewed or revoked); `chatroom machine add` \
+     on a signed-in computer prints a line: run that line here to join again";
 
 /// How often a missing or refused credential is looked at again.
 const CREDENTIAL: Duration = Duration::from_secs(10);

@@ -116,7 +116,7 @@ impl From<Mode> for PermissionMode {
 pub struct Answer {
     #[command(flatten)]
     place: InRole,
-    /// The question; not needed while there is only one.
+    /// The question; what is asked is shown if omitted.
     permission_id: Option<String>,
     #[command(flatten)]
     format: Format,

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
+use chatroom_daemon::env::Ambient;
 use chatroom_daemon::{Options, Shutdown, status};
 use chatroom_protocol::api::machines::{ToolFacts, ToolPresence};
 use chatroom_protocol::{MachineId, Tool, UserId};
@@ -24,6 +25,8 @@ use crate::{failure, logging, output, this_home, usage};
 
 /// How long the daemon may take to be seen by the server.
 const SETTLING: Duration = Duration::from_secs(10);
+/// Where the server may have its database from.
+const DATABASE: [&str; 2] = ["DATABASE_URL", "CHATROOM_DATABASE_URL"];
 
 /// Where.
 #[derive(Debug, Args)]
@@ -54,18 +57,30 @@ pub async fn run(verb: Up, shell: &Shell) -> Result<ExitCode> {
     logging::start(shell, server::look(&config), "warn", std::io::stderr)?;
     let mut signals = Signals::listen()?;
     let server = Server::start(config).await?;
+    let shutdown = Shutdown::default();
+    let mut started = None;
     let begun = tokio::select! {
-        begun = begin(&server, shell) => begun,
+        begun = begin(&server, shell, &shutdown, &mut started) => begun,
         signal = signals.next() => Err(anyhow::anyhow!("{signal} before everything was up")),
     };
-    let (daemon, shutdown) = match begun {
-        Ok(begun) => begun,
-        Err(error) => {
-            server.stop().await;
-            return Err(error);
+    match (begun, started) {
+        (Ok(()), Some(daemon)) => until_told(server, daemon, shutdown, &mut signals).await,
+        (begun, started) => {
+            let stopping = async {
+                if let Some(daemon) = started {
+                    shutdown.stop.cancel();
+                    // What went wrong first is told.
+                    let _ = daemon.await;
+                }
+                server.stop().await;
+            };
+            tokio::select! {
+                () = stopping => {}
+                signal = signals.next() => bail!("{signal} again: ended at once"),
+            }
+            begun.map(|()| DONE)
         }
-    };
-    until_told(server, daemon, shutdown, &mut signals).await
+    }
 }
 
 /// Serves until a signal, or until the daemon ends; then ends the rest.
@@ -99,7 +114,14 @@ async fn until_told(
 }
 
 /// Signs this computer in, registers it, starts its daemon, and says how to go on.
-async fn begin(server: &Server, shell: &Shell) -> Result<(JoinHandle<Result<()>>, Shutdown)> {
+///
+/// The daemon is put into `started`, so that it can be ended when the rest fails.
+async fn begin(
+    server: &Server,
+    shell: &Shell,
+    shutdown: &Shutdown,
+    started: &mut Option<JoinHandle<Result<()>>>,
+) -> Result<()> {
     let url = address(server);
     this_home::leave_local_server(shell)?;
     this_home::refuse_other_server(shell, &url)?;
@@ -115,16 +137,20 @@ async fn begin(server: &Server, shell: &Shell) -> Result<(JoinHandle<Result<()>>
     this_home::save_auth(shell, &url, &session)?;
     let allowed = this_home::allow_directory(shell, &shell.cwd);
 
-    let shutdown = Shutdown::default();
-    let running = chatroom_daemon::run(Options::new(this_home::open(shell)?, shutdown.clone()));
-    let daemon = tokio::spawn(async { daemon::ending(running.await).map(drop) });
-    settled(&client, &daemon, machine.id, &machine.tools).await;
+    // The database is the server's: no agent is told where it is.
+    let vars =
+        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    let ambient = Ambient::new(vars.filter(|(name, _)| !DATABASE.contains(&name.as_str())));
+    let options = Options { ambient: Some(ambient), ..Options::new(this_home::open(shell)?, shutdown.clone()) };
+    let running = chatroom_daemon::run(options);
+    let daemon = started.insert(tokio::spawn(async { daemon::ending(running.await).map(drop) }));
+    settled(&client, daemon, machine.id, &machine.tools).await;
     let text = guide(server, owner, shell, &client, &machine.tools).await?;
     output::data(&text)?;
     if let Err(error) = allowed {
         output::talk(format!("note: {}", failure::chain(&error)));
     }
-    Ok((daemon, shutdown))
+    Ok(())
 }
 
 /// Waits until the server sees this machine and its tools, so that what the guide says works at once.

@@ -158,7 +158,10 @@ async fn a_permission_is_shown_and_answered() {
         list.all()
     );
     let several = story.desk.run(&story.line("allow", "")).await.exits(1);
-    assert!(several.err.contains("Bash: git push") && several.err.contains("Edit: a.txt"), "{}", several.all());
+    for (id, title) in ids.iter().zip(["Bash: git push", "Edit: a.txt"]) {
+        assert!(several.out.contains(title) && several.out.contains(&id.to_string()), "{}", several.all());
+        assert!(several.err.contains(&story.line("allow", &id.to_string())), "{}", several.all());
+    }
 
     let denied = story.desk.run(&story.line("deny", &ids[0].to_string())).await.exits(0);
     assert!(

@@ -97,16 +97,20 @@ impl Runs {
         let closed = || "the daemon is stopping".to_owned();
         let (reply, answer) = oneshot::channel();
         let start = Box::new(start);
+        let asked = start.run_id;
         self.asks.send(Ask::Start { start, reply }).map_err(|_| closed())?;
         let mut started = answer.await.map_err(|_| closed())?;
+        if started.run_id != asked {
+            let other = started.run_id;
+            return Err(format!("another run of this role, {other}, lives on this machine; stop it first"));
+        }
         let began = started.began.wait_for(Option::is_some).await;
         let began = began.ok().and_then(|began| began.clone());
         let supervisor = began.unwrap_or_else(|| Err("its start ended unexpectedly".to_owned()))?;
-        let run_id = started.run_id;
         Ok(if started.is_new {
-            format!("started {run_id} (pid {})", supervisor.pid)
+            format!("started {asked} (pid {})", supervisor.pid)
         } else {
-            format!("already running {run_id}")
+            format!("already running {asked}")
         })
     }
 

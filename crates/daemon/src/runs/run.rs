@@ -85,10 +85,7 @@ pub(super) async fn start(context: Context, start: StartRun, began: watch::Sende
 
 /// Goes on with a run an earlier daemon started.
 pub(super) async fn resume(context: Context, supervisor: ProcessId) {
-    let (seen, is_ready) = context.journal.read(|state| {
-        let run = state.runs.get(&context.run_id);
-        run.map_or((0, false), |run| (run.seen, run.activity == RunActivity::Idle))
-    });
+    let (seen, is_ready) = last_known(&context);
     let run_dir = context.ground.home.run_dir(context.run_id);
     match client::attach(&run_dir, supervisor, seen).await {
         Ok(Some(supervised)) => {
@@ -101,6 +98,14 @@ pub(super) async fn resume(context: Context, supervisor: ProcessId) {
             settle(&context, supervisor, false).await;
         }
     }
+}
+
+/// Returns the last event that was taken in, and whether the run was idle then.
+fn last_known(context: &Context) -> (u64, bool) {
+    context.journal.read(|state| {
+        let run = state.runs.get(&context.run_id);
+        run.map_or((0, false), |run| (run.seen, run.activity == RunActivity::Idle))
+    })
 }
 
 async fn launch(context: &Context, start: &StartRun) -> Result<Supervised, String> {
@@ -305,11 +310,12 @@ impl Run {
             if !id.is_alive() {
                 break;
             }
-            let seen = self.context.journal.read(|state| state.runs.get(&run_id).map_or(0, |run| run.seen));
+            let (seen, is_ready) = last_known(&self.context);
             if let Ok(Some(supervised)) = client::attach(&run_dir, id, seen).await {
                 let (control, events, _) = supervised.split();
                 self.control = control;
                 self.events = events;
+                self.is_ready = is_ready;
                 return true;
             }
             sleep(Duration::from_millis(200)).await;

@@ -50,9 +50,15 @@ async fn the_same_start_twice_is_one_process_also_after_a_crash() {
     let live = world.server.agents().await;
     assert_eq!(live.iter().map(|live| live.run_id).collect::<Vec<_>>(), [run]);
 
-    // Another start joins what lives; a stop ends it, tools and all, and is fine twice.
-    let (status, words) = world.server.perform(&world.start()).await;
+    // Another command for the same run finds it; one for another run is told what is in its way.
+    let same = PushCommand { start: start.start.clone(), ..world.start() };
+    let (status, words) = world.server.perform(&same).await;
     assert_eq!((status, words), (CommandStatus::Completed, format!("already running {run}")));
+    let (status, words) = world.server.perform(&world.start()).await;
+    let in_the_way = format!("another run of this role, {run}, lives on this machine; stop it first");
+    assert_eq!((status, words), (CommandStatus::Failed, in_the_way));
+    assert_eq!(processes(run), one);
+    // A stop ends it, tools and all, and is fine twice.
     let (status, words) = world.server.perform(&world.stop()).await;
     assert_eq!((status, words), (CommandStatus::Completed, format!("stopped {run}")));
     assert_eq!(processes(run), 0);

@@ -167,6 +167,9 @@ pub(crate) async fn exit(
             // What should have replaced it never came.
             slot.machine = Some(older.machine);
             slot.run = Some(older.id);
+        } else if slot.desired == Desired::Running && requested {
+            // Its daemon was stopped, and ended it in good order.
+            slot.desired = Desired::Stopped;
         } else if slot.desired == Desired::Running {
             slot.gave_up = Some(reason.clone());
         }

@@ -74,7 +74,7 @@ async fn release_older(work: &mut Work, user: UserId, room: &Room, role: &Role) 
     Ok(())
 }
 
-/// Waits for a task; returns at the latest when [`HOLD`] is over.
+/// Waits for a task; returns after 25 s at the latest.
 pub async fn wait(
     app: &App,
     user: UserId,

@@ -3,16 +3,16 @@
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
-use chatroom_protocol::PermissionId;
 use chatroom_protocol::api::agents::{AnswerPermission, PermissionView};
 use chatroom_protocol::api::auth::Decision;
+use chatroom_protocol::{PermissionId, Role, RoomId};
 use serde_json::json;
 
 use super::{Answer, find};
 use crate::client::Client;
 use crate::commands::DONE;
+use crate::output;
 use crate::shell::Shell;
-use crate::{output, times};
 
 /// Answers a question.
 pub async fn answer(verb: &Answer, decision: Decision, shell: &Shell) -> Result<ExitCode> {
@@ -24,14 +24,11 @@ pub async fn answer(verb: &Answer, decision: Decision, shell: &Shell) -> Result<
     };
     let client = Client::person(shell)?;
     let open = find(&client, room, &role).await?.permissions;
-    let asked = match (id, &open[..]) {
-        (None, []) => bail!("`{role}` asks for nothing right now (permission_closed)"),
-        (None, [asked]) => asked,
-        (None, several) => bail!("`{role}` asks {} things; name one:\n\n{}", several.len(), list(several)),
-        (Some(id), _) => match open.iter().find(|asked| asked.permission_id == id) {
-            Some(asked) => asked,
-            None => bail!("{id} is answered already, or gone with its turn (permission_closed)"),
-        },
+    let Some(id) = id else {
+        return list(&open, decision, verb, room, &role);
+    };
+    let Some(asked) = open.iter().find(|asked| asked.permission_id == id) else {
+        bail!("{id} is answered already, or gone with its turn (permission_closed)");
     };
     output::talk(show(asked));
     let body = AnswerPermission { decision, digest: asked.digest.clone() };
@@ -49,11 +46,23 @@ fn show(asked: &PermissionView) -> String {
     format!("{}\n{}", output::one_line(&asked.title), output::indent(&output::clean(&asked.input)))
 }
 
-fn list(open: &[PermissionView]) -> String {
-    let now = times::now();
-    let rows: Vec<_> = open
-        .iter()
-        .map(|asked| vec![asked.permission_id.to_string(), times::ago(asked.asked_at, now), asked.title.clone()])
-        .collect();
-    output::table(&["PERMISSION ID", "ASKED", "WHAT"], &rows)
+/// Shows what is asked, and how to answer each: nothing unseen is answered.
+fn list(open: &[PermissionView], decision: Decision, verb: &Answer, room: RoomId, role: &Role) -> Result<ExitCode> {
+    if open.is_empty() {
+        bail!("`{role}` asks for nothing right now (permission_closed)");
+    }
+    output::either(verb.format.json, &open, || {
+        let each: Vec<_> = open.iter().map(|asked| format!("{}  {}", asked.permission_id, show(asked))).collect();
+        each.join("\n\n")
+    })?;
+    let word = match decision {
+        Decision::Allow => "allow",
+        Decision::Deny => "deny",
+    };
+    output::talk("\nNothing is answered yet; answer with:\n");
+    for asked in open {
+        let id = asked.permission_id;
+        output::talk(format!("    chatroom agent {word} --chatroom-id={room} --role={role} {id}"));
+    }
+    Ok(ExitCode::FAILURE)
 }

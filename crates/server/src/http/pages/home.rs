@@ -44,8 +44,11 @@ async fn signed_in(app: &App, person: Person) -> Result<Page, PageError> {
 
     let mut body = String::from("<section><h2>Machines</h2>");
     if machines.is_empty() {
-        body.push_str(
-            "<p>None yet. On a computer of yours:</p><pre>chatroom auth login\nchatroom machine daemon start</pre>",
+        let url = escape(app.config.public_url.to_string().trim_end_matches('/'));
+        let _ = write!(
+            body,
+            "<p>None yet. In a terminal; the last command prints a line that makes any computer join:</p>\
+             <pre>export CHATROOM_URL={url}\nchatroom auth login\nchatroom machine add</pre>"
         );
     } else {
         body.push_str("<ul>");
