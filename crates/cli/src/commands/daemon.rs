@@ -18,6 +18,7 @@ use serde_json::json;
 use tokio::time::sleep;
 
 use super::{DONE, Format};
+use crate::client::Client;
 use crate::logging::{self, Look};
 use crate::shell::Shell;
 use crate::signals::Signals;
@@ -79,6 +80,9 @@ pub async fn run(verb: Daemon, shell: &Shell) -> Result<ExitCode> {
 
 async fn foreground(verb: &Start, shell: &Shell) -> Result<ExitCode> {
     let home = ready(shell)?;
+    if !verb.background {
+        introduce(shell).await?;
+    }
     if verb.background {
         control::leave_session();
         home.folder("logs")?;
@@ -113,8 +117,35 @@ fn ready(shell: &Shell) -> Result<Home> {
     this_home::open(shell)
 }
 
+/// Registers this machine where its person is signed in and it has no credential yet. A server that cannot be
+/// reached right now is the daemon's to wait for.
+async fn introduce(shell: &Shell) -> Result<()> {
+    if this_home::auth(shell)?.is_none() {
+        return Ok(());
+    }
+    let machine = this_home::identify(shell).await?;
+    if machine.has_credential()? {
+        return Ok(());
+    }
+    let client = Client::person(shell)?;
+    this_home::refuse_other_server(shell, &client.url())?;
+    let issued = match client.register(machine.id, &machine.registration()).await {
+        Ok(_) => client.issue_credential(machine.id).await,
+        Err(error) => Err(error),
+    };
+    match issued {
+        Ok(issued) => {
+            machine.save_credential(&client.url(), &issued.credential)?;
+            machine.synced()
+        }
+        Err(error) if error.is_transient() => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
 async fn start(format: Format, shell: &Shell) -> Result<ExitCode> {
     let home = ready(shell)?;
+    introduce(shell).await?;
     let exe = std::env::current_exe().context("this program cannot find itself")?;
     let status = match control::spawn_detached(&exe, &home, &BACKGROUND).await? {
         Started::Up(status) | Started::Waiting(status) => status,

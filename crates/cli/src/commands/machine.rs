@@ -13,7 +13,7 @@ use serde_json::json;
 use super::agent::named_machine;
 use super::daemon::{self, Daemon};
 use super::{DONE, Format};
-use crate::client::Client;
+use crate::client::{self, Client};
 use crate::shell::Shell;
 use crate::{output, this_home, times};
 
@@ -150,6 +150,13 @@ async fn add(format: Format, shell: &Shell) -> Result<ExitCode> {
              `chatroom machine daemon start`.",
             times::utc(enrolment.expires_at)
         ));
+        let url = enrolment.line.split_whitespace().find_map(|word| client::parse(word).ok());
+        if url.is_some_and(|url| client::is_loopback(&url)) {
+            output::talk(
+                "note: the address in it leads to this computer only. For others to reach the server, run it with \
+                 `chatroom server --listen` and --public-url.",
+            );
+        }
     }
     Ok(DONE)
 }

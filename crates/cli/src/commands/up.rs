@@ -123,13 +123,14 @@ async fn begin(
     started: &mut Option<JoinHandle<Result<()>>>,
 ) -> Result<()> {
     let url = address(server);
+    // What is wrong with the identity is told before anything of the home changes.
+    let machine = this_home::identify(shell).await?;
     this_home::leave_local_server(shell)?;
     this_home::refuse_other_server(shell, &url)?;
     let owner = accounts::local_owner(&server.app, &this_home::user_name()).await?;
     let session = accounts::cli_session(&server.app, owner, &this_home::hostname()).await?;
     let client = Client::with_session(&url, session.token.clone())?;
 
-    let machine = this_home::identify(shell).await?;
     client.register(machine.id, &machine.registration()).await?;
     let issued = client.issue_credential(machine.id).await?;
     machine.save_credential(&url, &issued.credential)?;

@@ -30,6 +30,18 @@ async fn a_daemon_waits_quietly_for_a_credential() {
 }
 
 #[tokio::test]
+async fn signing_in_and_starting_the_daemon_is_all_it_takes() {
+    let world = World::start().await;
+    let ada = world.user("ada").await;
+    let desk = Desk::of(&world, &ada).await;
+    let started = desk.run("machine daemon start").await.exits(0);
+    assert!(started.out.contains("is connected"), "{}", started.all());
+    let machines = ada.get("/api/machines").await.body;
+    assert_eq!(machines["machines"][0]["daemonConnected"], true, "{machines}");
+    stop(&desk).await;
+}
+
+#[tokio::test]
 async fn a_daemon_in_the_foreground_ends_with_ctrl_c() {
     let world = World::start().await;
     let ada = world.user("ada").await;
