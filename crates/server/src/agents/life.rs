@@ -159,7 +159,9 @@ pub(crate) async fn exit(
     chatroom_store::permissions::withdraw_all(&work.tx, run.id).await?;
     chatroom_store::prompts::finish_all(&work.tx, run.id).await?;
     let released = tasks::release_run(work, room, run.id).await?;
-    tell(work, room, &run.role, "run.exited", Some(run.id), Some(reason.clone())).await?;
+    // Why is for the machine's user alone: a reason may name folders and hold what a program wrote.
+    let how = if requested { "requested" } else { "by itself" };
+    tell(work, room, &run.role, "run.exited", Some(run.id), Some(how.into())).await?;
 
     let mut slot = slot(&work.tx, room.id, &run.role).await?;
     if slot.run == Some(run.id) {
@@ -174,7 +176,7 @@ pub(crate) async fn exit(
             slot.gave_up = Some(reason.clone());
         }
         chatroom_store::agents::put(&work.tx, &slot).await?;
-        if let Some(text) = last_words(&run, slot.desired, requested, released, &reason) {
+        if let Some(text) = last_words(&run, slot.desired, requested, released) {
             notice(work, room, None, text).await?;
         }
     }
@@ -182,11 +184,11 @@ pub(crate) async fn exit(
 }
 
 /// Returns what the room is told about an exit, if anything.
-fn last_words(run: &Run, desired: Desired, requested: bool, released: usize, reason: &str) -> Option<String> {
+fn last_words(run: &Run, desired: Desired, requested: bool, released: usize) -> Option<String> {
     let role = &run.role;
     let back = if released > 0 { " Its task is pending again, for the next start." } else { "" };
     match (desired, requested) {
-        (Desired::Running, false) => Some(format!("{role} stopped: {reason}.{back}")),
+        (Desired::Running, false) => Some(format!("{role} stopped by itself.{back}")),
         _ if released > 0 => Some(format!("{role} was stopped.{back}")),
         _ => None,
     }

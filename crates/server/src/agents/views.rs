@@ -107,7 +107,8 @@ fn reason(
             let wish = if slot.desired == Desired::Stopped { "; it stops when that comes back" } else { "" };
             Some(format!("{name} was last seen {since} ago{wish}"))
         }
-        AgentStatus::GaveUp => slot.gave_up.clone(),
+        AgentStatus::GaveUp if own => slot.gave_up.clone(),
+        AgentStatus::GaveUp => Some("it stopped by itself; the user of its machine sees why".to_owned()),
         AgentStatus::NeedsYou if own => asked.first().map(|question| question.title.clone()),
         AgentStatus::NeedsYou => Some("waits for the user of its machine".to_owned()),
         AgentStatus::Stopped
@@ -157,7 +158,7 @@ pub fn run_view(run: Run, viewer: UserId) -> RunView {
         pid: run.pid.filter(|_| own),
         created_at: run.created_at,
         exited_at: run.exited_at,
-        exit: run.exit,
+        exit: run.exit.filter(|_| own),
     }
 }
 

@@ -186,7 +186,9 @@ async fn reconcile(work: &mut Work, machine: &Machine, hello: &Hello, pong: &Pon
             continue;
         };
         let slot = agents::slot(&work.tx, room.id, &live.role).await?;
-        let wanted = slot.desired == Desired::Running && slot.run == Some(live.run_id);
+        // A run that was given up here, because its machine was away, is not wanted any more.
+        let known = chatroom_store::runs::of(&work.tx, live.run_id).await?.is_some_and(|run| run.live());
+        let wanted = known && slot.desired == Desired::Running && slot.run == Some(live.run_id);
         let under_way = chatroom_store::commands::has_open(&work.tx, machine.id, room.id, &live.role).await?;
         if !wanted && !under_way {
             commands::stop::order(work, machine, &room, &live.role).await?;

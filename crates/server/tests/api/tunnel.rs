@@ -197,7 +197,8 @@ async fn runs_of_a_lost_journal_are_over() {
     stage.laptop.journal = "journal-2".into();
     let mut fresh = stage.connect_with(2, Manner::default()).await;
     assert_eq!(stage.status().await, "gave-up");
-    assert!(stage.notices().await[0].contains("without its journal"));
+    let agent = stage.agent(&stage.alice, "builder").await;
+    assert!(agent["reason"].as_str().unwrap().contains("without its journal"), "{agent}");
 
     // The new journal counts from one again.
     fresh.report([Fact::ToolsDetected { tools: vec![] }]).await;
