@@ -47,7 +47,7 @@ async fn works_and_takes_more(tool: Tool) {
         .await;
     let busy = run.supervised.prompt(prompt_id(), "[[say: too early]]").await;
     assert!(matches!(busy, Err(Error::Refused(Refused::Busy))), "{busy:?}");
-    std::fs::write(run.spec.working_dir.join("go"), "").unwrap();
+    std::fs::write(run.spec.working_dir.join("go"), "").expect("the file it waits for");
     assert_eq!(run.turn_of(first).await.0, TurnOutcome::End);
     run.until_activity(RunActivity::Idle).await;
     assert_eq!(run.file("out.txt").as_deref(), Some("hello\n"));
