@@ -56,6 +56,13 @@ async fn the_newest_daemon_wins() {
     let mut second = stage.connect_with(4, Manner::default()).await;
     older.ended().await;
     assert!(second.is_connected());
+    // The older tunnel is closed first, the new epoch written next.
+    let newest = async {
+        while stage.alice.get(&stage.laptop.path()).await.body["epoch"] != 4 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), newest).await.expect("the new epoch is written");
     let problem = refusal(stage.laptop.dial(3, 1).await);
     assert_eq!((problem.status, problem.code.as_str()), (409, "stale_epoch"));
     let late =
