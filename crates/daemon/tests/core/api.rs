@@ -99,7 +99,7 @@ async fn the_server_pings_and_the_person_asks_for_the_status() {
     world.server.cut();
     until("the trouble is told", async || {
         let status = status::query(&world.home).await?;
-        status.last_error.filter(|why| !status.connected && why.contains("chatroom auth login"))
+        status.last_error.filter(|why| !status.connected && why.contains("chatroom machine add"))
     })
     .await;
     let bad = world.server.ask("POST", "/commands", Some("{".to_owned()));
