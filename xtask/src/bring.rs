@@ -1,7 +1,7 @@
 //! Brings what the tests need and the machine lacks.
 //!
-//! Debian packages where we are root, a newer Node, and the agent programs at the versions of
-//! `xtask/agents`. The programs go to `$CHATROOM_AGENT_CACHE`, else to `chatroom/agents` in the
+//! Debian packages where we are root, a newer Node, the agent programs at the versions of
+//! `xtask/agents`, and the Python programs of `xtask/python`. The programs go to `$CHATROOM_AGENT_CACHE`, else to `chatroom/agents` in the
 //! user's cache folder, where `testkit` finds them under the same name. What cannot be brought
 //! is an error that names it: nothing is skipped.
 
@@ -17,7 +17,7 @@ use crate::{root, run};
 
 /// Programs the tests call, and the Debian package that has them.
 const PACKAGED: &[(&str, &str)] =
-    &[("initdb", "postgresql"), ("psql", "postgresql-client"), ("python3", "python3-minimal"), ("npm", "npm")];
+    &[("initdb", "postgresql"), ("psql", "postgresql-client"), ("python3", "python3-venv"), ("npm", "npm")];
 
 /// The oldest Node that every agent program runs on.
 const OLDEST_NODE: (u32, u32) = (22, 19);
@@ -25,7 +25,7 @@ const OLDEST_NODE: (u32, u32) = (22, 19);
 /// Brings everything, and says at the end what could not be brought.
 pub fn all() -> anyhow::Result<()> {
     let mut missing = Vec::new();
-    for bring in [packages, programs] {
+    for bring in [packages, programs, python] {
         if let Err(error) = bring() {
             missing.push(format!("{error:#}"));
         }
@@ -74,6 +74,39 @@ fn programs() -> anyhow::Result<()> {
         println!("{name} {}", String::from_utf8_lossy(&output.stdout).trim());
     }
     Ok(())
+}
+
+/// Installs the Python programs that `xtask/python` pins into a folder of their own.
+fn python() -> anyhow::Result<()> {
+    let pins = root().join("xtask/python/requirements.txt");
+    let wanted = fs::read(&pins)?;
+    let cache = cache()?;
+    fs::create_dir_all(&cache).with_context(|| format!("cannot make {}", cache.display()))?;
+    let lock = File::create(cache.join("install.lock"))?;
+    lock.lock()?;
+    let folder = python_folder()?;
+    let stamp = folder.join("installed-requirements.txt");
+    if fs::read(&stamp).is_ok_and(|there| there == wanted) {
+        return Ok(());
+    }
+    run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder))
+        .context("python3 cannot make a folder for programs; on Debian: apt-get install python3-venv")?;
+    let mut pip = Command::new(folder.join("bin/pip"));
+    pip.args(["install", "--quiet", "--disable-pip-version-check", "--no-deps", "--requirement"]);
+    run(pip.arg(&pins)).context("could not bring the packages of xtask/python")?;
+    fs::write(stamp, wanted)?;
+    Ok(())
+}
+
+fn python_folder() -> anyhow::Result<PathBuf> {
+    Ok(cache()?.join("python"))
+}
+
+/// Returns a program of `xtask/python`.
+pub fn python_program(name: &str) -> anyhow::Result<PathBuf> {
+    let program = python_folder()?.join("bin").join(name);
+    anyhow::ensure!(program.is_file(), "{name} is not there: run cargo xtask bring");
+    Ok(program)
 }
 
 /// Returns the folder of a Node that is new enough, nothing when the machine's own is.

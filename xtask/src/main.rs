@@ -1,14 +1,16 @@
-//! What CI and people run: `cargo xtask test`, `soak`, `openapi`, `bring`.
+//! What CI and people run: `cargo xtask test`, `soak`, `bench`, `openapi`, `bring`.
 //!
 //! It depends on nothing of ours, so that it builds in seconds and works while the rest does not.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for the terminal")]
 
+mod bench;
 mod bring;
 mod database;
 mod openapi;
 #[cfg(test)]
 mod rules;
+mod schemathesis;
 mod soak;
 mod steps;
 mod test;
@@ -39,9 +41,21 @@ enum Verb {
     },
     /// Repeats the stories that depend on timing
     Soak {
-        /// How many rounds
+        /// How often; the whole is meant for 20
         #[arg(long, default_value_t = 20)]
         times: u32,
+        /// What random moments and inputs begin with; the time if omitted
+        #[arg(long)]
+        seed: Option<u64>,
+        /// Only the groups with this in their name
+        #[arg(long)]
+        only: Option<String>,
+    },
+    /// Measures the release program; `bench dispatch --help` and `bench tunnel --help` tell the scales
+    Bench {
+        /// What, and how large
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
+        arguments: Vec<String>,
     },
 }
 
@@ -51,7 +65,8 @@ fn main() -> ExitCode {
         Verb::Bring => bring::all(),
         Verb::Openapi { check: true } => openapi::check(),
         Verb::Openapi { check: false } => openapi::write(),
-        Verb::Soak { times } => soak::run(times),
+        Verb::Soak { times, seed, only } => soak::run(times, seed, only.as_deref()),
+        Verb::Bench { arguments } => bench::run(&arguments),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -13,6 +13,7 @@ use crate::{cargo, root};
 const MAY_USE: &[(&str, &[&str])] = &[
     ("chatroom-protocol", &[]),
     ("chatroom-domain", &["chatroom-protocol"]),
+    ("chatroom-failpoint", &[]),
     ("chatroom-streams", &[]),
     ("chatroom-tunnel", &[]),
     ("chatroom-store", &["chatroom-domain", "chatroom-protocol"]),
@@ -26,9 +27,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "chatroom-web",
             "chatroom-domain",
             "chatroom-protocol",
+            "chatroom-failpoint",
         ],
     ),
-    ("chatroom-daemon", &["chatroom-streams", "chatroom-tunnel", "chatroom-protocol"]),
+    ("chatroom-daemon", &["chatroom-failpoint", "chatroom-streams", "chatroom-tunnel", "chatroom-protocol"]),
     ("chatroom", &["chatroom-server", "chatroom-daemon", "chatroom-streams", "chatroom-protocol"]),
     (
         "chatroom-testkit",

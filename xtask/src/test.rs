@@ -2,7 +2,7 @@
 
 use crate::database::Database;
 use crate::steps::Steps;
-use crate::{bring, cargo, openapi};
+use crate::{bring, cargo, openapi, schemathesis};
 
 pub fn run() -> anyhow::Result<()> {
     let mut steps = Steps::begin();
@@ -27,8 +27,12 @@ pub fn run() -> anyhow::Result<()> {
             super::run(&mut tests)
         });
     }
-    drop(database);
     steps.step("API description", openapi::check);
+    steps.step("made-up requests", || schemathesis::check(None));
+    if let Some(database) = &database {
+        steps.step("made-up requests on PostgreSQL", || schemathesis::check(Some(database.url())));
+    }
+    drop(database);
     steps.step("documentation", || {
         let mut doc = cargo(&["doc", "--workspace", "--no-deps", "--locked", "--quiet"]);
         super::run(doc.env("RUSTDOCFLAGS", "--deny warnings"))

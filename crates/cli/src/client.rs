@@ -283,13 +283,30 @@ impl Client {
 
     fn unreachable(&self, error: &reqwest::Error) -> ApiError {
         // The outermost words only repeat the address; the innermost say what happened.
-        let mut why: &dyn std::error::Error = error;
+        let mut why: &(dyn std::error::Error + 'static) = error;
         while let Some(source) = why.source() {
             why = source;
         }
-        let why = if error.is_timeout() { "no answer in time".to_owned() } else { why.to_string() };
+        let why = if error.is_timeout() {
+            "no answer in time".to_owned()
+        } else if is_untrusted(why) {
+            format!(
+                "{why}; if an authority of your own signed its certificate, add that authority's to this computer's \
+                 store, or name a file that holds it in the variable SSL_CERT_FILE"
+            )
+        } else {
+            why.to_string()
+        };
         ApiError::Unreachable { url: self.url(), why }
     }
+}
+
+/// Returns whether this is about a certificate nobody here vouches for.
+fn is_untrusted(why: &(dyn std::error::Error + 'static)) -> bool {
+    use rustls::CertificateError::{Other, UnknownIssuer};
+    let inner = why.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+    let told = why.downcast_ref().or_else(|| inner.and_then(|inner| inner.downcast_ref::<rustls::Error>()));
+    matches!(told, Some(rustls::Error::InvalidCertificate(UnknownIssuer | Other(_))))
 }
 
 /// Reads a server's address.

@@ -7,13 +7,14 @@ const MOST: u64 = 30_000;
 
 /// Doubles from half a second to thirty, each wait anywhere below that, so that many machines do not come back at once.
 #[derive(Debug, Default)]
-pub(crate) struct Backoff {
+pub struct Backoff {
     tries: u32,
 }
 
 impl Backoff {
     /// Returns the next wait.
-    pub(crate) fn next(&mut self) -> Duration {
+    #[expect(clippy::should_implement_trait, reason = "waits never run out, and nobody takes them in a loop")]
+    pub fn next(&mut self) -> Duration {
         let ceiling = MOST.min(FIRST << self.tries.min(10));
         self.tries += 1;
         // Without randomness the whole wait is as good.
@@ -22,7 +23,7 @@ impl Backoff {
     }
 
     /// Begins anew, after a success.
-    pub(crate) fn reset(&mut self) {
+    pub fn reset(&mut self) {
         self.tries = 0;
     }
 }

@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::journal::{CommandRecord, Entry, Journal, JournalError};
+use crate::journal::{CommandRecord, Entry, Journal, JournalError, State};
 use crate::runs::Runs;
 
 /// Takes commands in; cheap to clone.
@@ -71,18 +71,15 @@ impl Owner {
             open.map(|(id, record)| (*id, record.clone())).collect()
         });
         for (command_id, record) in open {
-            let starts = matches!(record.kind.as_str(), "start-agent" | "restart-agent");
-            match (starts, record.run_id) {
-                (true, Some(run_id)) if record.started => {
-                    let outcome = completed(format!("started {run_id}; the daemon restarted meanwhile"));
-                    finish(&self.journal, command_id, outcome).await?;
-                }
-                (true, _) => {
-                    let outcome = failed("daemon restarted before the start; outcome known: not started");
-                    finish(&self.journal, command_id, outcome).await?;
-                }
-                // Stopping twice does no harm, and asking neither.
-                (false, _) => self.enqueue(Work {
+            // The run's token died with the daemon before; the server starts the agent once more with another.
+            if let Some(run_id) = record.run_id.filter(|_| !record.started) {
+                let reason = "the daemon restarted before the start".to_owned();
+                let fact = Fact::RunExited { run_id, requested: false, reason };
+                self.journal.append(vec![Entry::Fact { fact }]).await?;
+            }
+            match left_over(&record) {
+                Some(outcome) => finish(&self.journal, command_id, outcome).await?,
+                None => self.enqueue(Work {
                     command_id,
                     kind: record.kind,
                     deadline_at: record.deadline_at,
@@ -114,22 +111,12 @@ impl Owner {
 
     async fn receive(&mut self, push: PushCommand) -> Result<CommandReceipt, JournalError> {
         let command_id = push.command_id;
-        let known = self.journal.read(|state| state.commands.get(&command_id).map(|record| record.outcome.clone()));
-        if let Some(outcome) = known {
-            return Ok(CommandReceipt { duplicate: true, outcome });
+        if let Some(receipt) = self.journal.read(|state| known(state, command_id)) {
+            return Ok(receipt);
         }
-        let start_slot = push.start.as_ref().map(|start| start.slot.clone());
-        let slot = start_slot.or(push.slot);
         let deadline_at = crate::now().plus_millis(push.expires_in_ms);
-        let received = Entry::CommandReceived {
-            command_id,
-            kind: push.kind.clone(),
-            deadline_at,
-            slot: slot.clone(),
-            run_id: push.start.as_ref().map(|start| start.run_id),
-        };
-        let fact = Entry::Fact { fact: Fact::CommandReceived { command_id } };
-        self.journal.append(vec![received, fact]).await?;
+        self.journal.append(received(&push, deadline_at)).await?;
+        let slot = slot(&push);
         let start = push.start;
         self.enqueue(Work { command_id, kind: push.kind, deadline_at, slot, start });
         Ok(CommandReceipt { duplicate: false, outcome: None })
@@ -164,11 +151,8 @@ async fn execute(work: Work, runs: Runs) -> CommandOutcome {
             work.kind.chars().take(40).collect::<String>()
         ));
     };
-    if crate::now() >= work.deadline_at {
-        return CommandOutcome {
-            status: CommandStatus::Expired,
-            result: "its deadline passed before it could start".to_owned(),
-        };
+    if let Some(outcome) = too_late(work.deadline_at, crate::now()) {
+        return outcome;
     }
     isolated(perform(kind, work, runs)).await
 }
@@ -199,9 +183,57 @@ async fn isolated(work: impl Future<Output = CommandOutcome> + Send + 'static) -
 }
 
 async fn finish(journal: &Journal, command_id: CommandId, outcome: CommandOutcome) -> Result<(), JournalError> {
+    journal.append(finished(command_id, outcome)).await
+}
+
+/// Returns the answer to a command that came before.
+pub fn known(state: &State, command_id: CommandId) -> Option<CommandReceipt> {
+    let record = state.commands.get(&command_id)?;
+    Some(CommandReceipt { duplicate: true, outcome: record.outcome.clone() })
+}
+
+/// Returns what is written when a command comes for the first time.
+pub fn received(push: &PushCommand, deadline_at: Timestamp) -> Vec<Entry> {
+    let command_id = push.command_id;
+    let received = Entry::CommandReceived {
+        command_id,
+        kind: push.kind.clone(),
+        deadline_at,
+        slot: slot(push),
+        run_id: push.start.as_ref().map(|start| start.run_id),
+    };
+    vec![received, Entry::Fact { fact: Fact::CommandReceived { command_id } }]
+}
+
+/// Returns what is written when a command has its outcome.
+pub fn finished(command_id: CommandId, outcome: CommandOutcome) -> Vec<Entry> {
     let fact = Fact::CommandFinished { command_id, status: outcome.status, result: outcome.result.clone() };
-    let entries = vec![Entry::CommandFinished { command_id, outcome }, Entry::Fact { fact }];
-    journal.append(entries).await
+    vec![Entry::CommandFinished { command_id, outcome }, Entry::Fact { fact }]
+}
+
+/// Returns the outcome of a command whose deadline has passed.
+pub fn too_late(deadline_at: Timestamp, now: Timestamp) -> Option<CommandOutcome> {
+    (now >= deadline_at).then(|| CommandOutcome {
+        status: CommandStatus::Expired,
+        result: "its deadline passed before it could start".to_owned(),
+    })
+}
+
+/// Returns the outcome of a command the daemon before this one did not finish; `None` if it is to be done again.
+///
+/// A start is never tried again. Stopping twice does no harm, and asking neither.
+pub fn left_over(record: &CommandRecord) -> Option<CommandOutcome> {
+    if !matches!(record.kind.as_str(), "start-agent" | "restart-agent") {
+        return None;
+    }
+    Some(match record.run_id {
+        Some(run_id) if record.started => completed(format!("started {run_id}; the daemon restarted meanwhile")),
+        _ => failed("daemon restarted before the start; outcome known: not started"),
+    })
+}
+
+fn slot(push: &PushCommand) -> Option<Slot> {
+    push.start.as_ref().map(|start| start.slot.clone()).or_else(|| push.slot.clone())
 }
 
 fn began(started: Result<String, String>) -> CommandOutcome {

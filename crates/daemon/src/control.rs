@@ -11,6 +11,7 @@ use nix::sys::signal::Signal;
 use tokio::time::{Instant, sleep};
 
 use crate::home::{Home, HomeError};
+use crate::lock;
 use crate::process::tree;
 use crate::status::{self, DaemonStatus, PidFile};
 
@@ -18,6 +19,8 @@ use crate::status::{self, DaemonStatus, PidFile};
 const START: Duration = Duration::from_secs(10);
 /// How long `stop` waits: agents are given time to end, and their end is reported.
 const STOP: Duration = Duration::from_secs(75);
+/// How long `start` waits for a daemon that is ending, and for a sign of life of one that begins.
+const LOCK: Duration = Duration::from_secs(15);
 const LOOK: Duration = Duration::from_millis(50);
 
 /// Why the daemon could not be started or stopped.
@@ -32,6 +35,12 @@ pub enum ControlError {
         /// Its process id.
         pid: u32,
     },
+    /// The one before it does not end.
+    #[error(
+        "the daemon before has not ended within {} s; `chatroom machine daemon stop` waits for it, \
+         `chatroom machine daemon logs` tells what it does", .0.as_secs()
+    )]
+    NotEnding(Duration),
     /// It could not be executed.
     #[error("the daemon cannot be started: {0}")]
     Spawn(#[source] io::Error),
@@ -78,11 +87,16 @@ pub enum Stopped {
 
 /// Starts `exe ARGS` as the daemon of this home, in the background, and waits until its tunnel is up, or ten seconds.
 ///
+/// One that is just ending is waited for, after `waiting` was told so.
+///
 /// `args` must run the daemon in the foreground and call [`leave_session`] first. Its stdout and stderr go to [`log_file`].
-pub async fn spawn_detached(exe: &Path, home: &Home, args: &[&str]) -> Result<Started, ControlError> {
-    if let Some(running) = PidFile::load(home) {
-        return Err(ControlError::AlreadyRunning { pid: running.pid });
-    }
+pub async fn spawn_detached(
+    exe: &Path,
+    home: &Home,
+    args: &[&str],
+    waiting: impl FnOnce(&str),
+) -> Result<Started, ControlError> {
+    wait_for_the_one_before(home, waiting).await?;
     home.folder("logs")?;
     let file = log_file(home);
     let log = OpenOptions::new().create(true).append(true).mode(0o600).open(&file);
@@ -99,6 +113,26 @@ pub async fn spawn_detached(exe: &Path, home: &Home, args: &[&str]) -> Result<St
     });
     let child = child.map_err(ControlError::Spawn)?;
     wait_until_up(child, home, file).await
+}
+
+/// Waits for a daemon that is ending. One that is not is an error.
+async fn wait_for_the_one_before(home: &Home, waiting: impl FnOnce(&str)) -> Result<(), ControlError> {
+    let until = Instant::now() + LOCK;
+    let mut waiting = Some(waiting);
+    while lock::is_taken(home)? {
+        let running = PidFile::load(home);
+        if let Some(running) = running.filter(|running| !running.ending) {
+            return Err(ControlError::AlreadyRunning { pid: running.pid });
+        }
+        if Instant::now() >= until {
+            return Err(ControlError::NotEnding(LOCK));
+        }
+        if let Some(waiting) = waiting.take() {
+            waiting("a daemon of this home is just ending");
+        }
+        sleep(LOOK).await;
+    }
+    Ok(())
 }
 
 async fn wait_until_up(mut child: Child, home: &Home, file: PathBuf) -> Result<Started, ControlError> {
@@ -119,10 +153,14 @@ async fn wait_until_up(mut child: Child, home: &Home, file: PathBuf) -> Result<S
                 other => last = other.or(last),
             }
         }
-        if Instant::now() >= until {
-            return last.map(Started::Waiting).ok_or_else(|| {
-                ControlError::Spawn(io::Error::new(io::ErrorKind::TimedOut, "it gives no sign of life"))
-            });
+        if Instant::now() >= until
+            && let Some(status) = last
+        {
+            return Ok(Started::Waiting(status));
+        }
+        if Instant::now() >= until + LOCK {
+            let silent = io::Error::new(io::ErrorKind::TimedOut, "it gives no sign of life");
+            return Err(ControlError::Spawn(silent));
         }
         sleep(LOOK).await;
     }
@@ -130,8 +168,19 @@ async fn wait_until_up(mut child: Child, home: &Home, file: PathBuf) -> Result<S
 
 /// Ends the daemon of this home and waits until it is gone. None running is fine.
 pub async fn stop(home: &Home) -> Result<Stopped, ControlError> {
-    let Some(running) = PidFile::load(home) else {
-        return Ok(Stopped::NoneRan);
+    // The lock decides: a daemon that has just begun has it before it has told its process id.
+    let begun = Instant::now();
+    let running = loop {
+        if let Some(running) = PidFile::load(home) {
+            break running;
+        }
+        if !lock::is_taken(home)? {
+            return Ok(Stopped::NoneRan);
+        }
+        if begun.elapsed() >= LOCK {
+            return Err(ControlError::NotEnding(LOCK));
+        }
+        sleep(LOOK).await;
     };
     let process = running.process();
     tree::signal(process, Signal::SIGTERM);

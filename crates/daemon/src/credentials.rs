@@ -31,6 +31,14 @@ pub enum CredentialError {
         /// What is wrong with it.
         why: String,
     },
+    /// There is no credential to replace or to count on.
+    #[error(
+        "this machine has no credential; sign in with `chatroom auth login`, then run `chatroom machine daemon start`"
+    )]
+    None,
+    /// The process ends.
+    #[error("the daemon is ending")]
+    Interrupted,
     /// The home belongs to another server.
     #[error(
         "{} belongs to {saved}, not to {wanted}; for another server set CHATROOM_HOME to another folder",
@@ -57,6 +65,9 @@ pub struct Credentials {
     pub machine_token: String,
     /// `crp_…`: proves the server to the machine.
     pub platform_token: String,
+    /// The count the server gave last; a copy of this home that is used elsewhere shows by it.
+    #[serde(default)]
+    pub renewal: u64,
 }
 
 /// The signed-in person of this home.
@@ -92,7 +103,8 @@ impl fmt::Debug for Auth {
 impl Credentials {
     /// Returns the credential as the server `server_url` issued it.
     pub fn issued(server_url: Url, credential: MachineCredential) -> Self {
-        Self { server_url, machine_token: credential.machine_token, platform_token: credential.platform_token }
+        let MachineCredential { machine_token, platform_token } = credential;
+        Self { server_url, machine_token, platform_token, renewal: 0 }
     }
 
     /// Reads the credential; `None` if this machine has none.
@@ -116,6 +128,28 @@ impl Credentials {
             check(home, &server, &self.server_url)?;
         }
         save(home, MACHINE, self)
+    }
+
+    /// Replaces both tokens with the next ones, durably, and returns all of it. The server and the count stay.
+    pub fn replace(home: &Home, next: MachineCredential) -> Result<Self, CredentialError> {
+        let _lock = home.lock()?;
+        let saved = Self::load(home)?.ok_or(CredentialError::None)?;
+        let MachineCredential { machine_token, platform_token } = next;
+        let next = Self { machine_token, platform_token, ..saved.clone() };
+        if next != saved {
+            save(home, MACHINE, &next)?;
+        }
+        Ok(next)
+    }
+
+    /// Writes down the count that is shown from now on, durably. It never goes back.
+    pub fn count(home: &Home, renewal: u64) -> Result<(), CredentialError> {
+        let _lock = home.lock()?;
+        let saved = Self::load(home)?.ok_or(CredentialError::None)?;
+        if renewal <= saved.renewal {
+            return Ok(());
+        }
+        save(home, MACHINE, &Self { renewal, ..saved })
     }
 
     /// Forgets the credential.

@@ -1,19 +1,21 @@
 //! The daemon of a home, from its lock to its last report.
 
-use std::fs::{File, TryLockError};
 use std::io;
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chatroom_protocol::api::daemon::Slot;
 use chatroom_protocol::api::machines::ToolFacts;
 use chatroom_protocol::api::reports::Fact;
-use chatroom_tunnel::Listener;
+use chatroom_tunnel::{Listener, Proxies};
+use futures_util::future::join_all;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
-use tokio::task::JoinSet;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
+use tokio::task::{JoinSet, spawn_blocking};
+use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
@@ -22,22 +24,25 @@ use crate::credentials::{CredentialError, Credentials};
 use crate::detect::{Fingerprint, detect};
 use crate::env::{Ambient, SearchPath};
 use crate::epoch;
-use crate::home::{Home, HomeError, open_private};
+use crate::home::{Home, HomeError};
 use crate::journal::{Entry, Journal, JournalError};
 use crate::link::{Link, LinkStatus};
-use crate::local_api::{Api, Platform, local_router, router};
-use crate::process::ProcessId;
+use crate::local_api::{Api, local_router, router};
+use crate::lock;
+use crate::orders::Orders;
 use crate::reporter::Reporter;
 use crate::runs::{Ground, Runs};
-use crate::status::PidFile;
+use crate::status::{PidFile, Told};
+use crate::trust::Trust;
 
 /// How often the tools are looked for.
 const TOOLS: Duration = Duration::from_mins(10);
 /// How long the last reports may take.
 const LAST_REPORTS: Duration = Duration::from_secs(5);
+/// How long the journal may take to be closed.
+const LAST_WRITES: Duration = Duration::from_secs(2);
 /// How long requests in flight on the local port may take at the end.
 const DRAIN: Duration = Duration::from_secs(1);
-const LOOK: Duration = Duration::from_millis(100);
 
 /// Why there is no daemon.
 #[derive(Debug, thiserror::Error)]
@@ -105,7 +110,7 @@ pub struct Options {
     pub exe: Option<PathBuf>,
     /// The variables it works with; this process's own when none are given.
     pub ambient: Option<Ambient>,
-    /// How to check the server's certificate; by the public authorities when not given.
+    /// How to check the server's certificate; by what this computer trusts when not given.
     pub tls: Option<Arc<rustls::ClientConfig>>,
     /// Ends it.
     pub shutdown: Shutdown,
@@ -166,18 +171,23 @@ pub async fn run(options: Options) -> Result<Exit, DaemonError> {
 
 async fn live(options: Options) -> Result<Exit, DaemonError> {
     let Options { home, server_url, patience, exe, ambient, tls, shutdown } = options;
-    let _lock = take_lock(&home, patience).await?;
+    let lock = lock::take(&home, patience).await?;
+    let _lock =
+        lock.ok_or_else(|| DaemonError::AlreadyRunning { pid: PidFile::load(&home).map(|running| running.pid) })?;
+    // At once, so that whoever finds the lock taken soon finds by whom.
+    let tcp = TcpListener::bind(("127.0.0.1", 0)).await?;
+    let started_at = jiff::Timestamp::now();
+    let port = tcp.local_addr()?.port();
+    let told = Told::write(&home, port, started_at)?;
     if let Some(server) = &server_url {
         Credentials::load_for(&home, server)?;
     }
-    let exe = match exe {
-        Some(exe) => exe,
-        None => std::env::current_exe()?,
-    };
+    let exe = exe.map_or_else(std::env::current_exe, Ok)?;
     let ambient = ambient.unwrap_or_else(Ambient::of_process);
     let epoch = epoch::next(&home)?;
-    let (journal, _writer) = Journal::open(&home)?;
-    let reporter = Reporter::new(home.clone(), journal.clone(), epoch)?;
+    let (journal, writer) = Journal::open(&home)?;
+    let proxies = Arc::new(Proxies::read(|name| ambient.get(name).map(ToOwned::to_owned)));
+    let reporter = Reporter::new(home.clone(), journal.clone(), epoch, tls.as_deref(), Arc::clone(&proxies))?;
 
     let ground = Ground { home: home.clone(), exe, ambient: ambient.clone() };
     let (runs, mut runs_owner) = Runs::new(ground, journal.clone());
@@ -187,24 +197,20 @@ async fn live(options: Options) -> Result<Exit, DaemonError> {
 
     let (link_status, link_watch) = watch::channel(LinkStatus::default());
     let (tools, tools_watch) = watch::channel(Vec::new());
-    let platform = Platform::default();
-    platform.set(Credentials::load(&home)?);
-    let started_at = jiff::Timestamp::now();
+    let (orders, ordered) = Orders::new();
+    let trust = Trust::of(&home)?;
     let api = Api {
         home: home.clone(),
         journal: journal.clone(),
         runs: runs.clone(),
         commands,
         link: link_watch.clone(),
+        orders,
         tools: tools_watch,
-        platform: platform.clone(),
+        trust: trust.clone(),
         epoch,
         started_at,
     };
-    let tcp = TcpListener::bind(("127.0.0.1", 0)).await?;
-    let ProcessId { pid, start_time } = ProcessId::own()?;
-    let port = tcp.local_addr()?.port();
-    PidFile { pid, start_time, port, started_at }.save(&home)?;
     tracing::info!(epoch, port, "daemon started");
 
     // The connection goes last: agents end and their end is told while it is up.
@@ -215,9 +221,10 @@ async fn live(options: Options) -> Result<Exit, DaemonError> {
         journal: journal.clone(),
         epoch,
         router: router(api.clone()),
-        platform,
+        trust: trust.clone(),
         status: link_status,
         tls,
+        proxies,
     };
     let mut background = JoinSet::new();
     let local = Listener::new(tcp).drain(DRAIN).serve(local_router(api), closing.clone().cancelled_owned());
@@ -227,8 +234,10 @@ async fn live(options: Options) -> Result<Exit, DaemonError> {
     let looking = look_for_tools(home.clone(), ambient, journal.clone(), tools);
     let looking = closing.clone().run_until_cancelled_owned(looking);
     background.spawn(async { looking.await.unwrap_or_default() });
-    let mut linking = Box::pin(link.run(closing.clone()));
-    let mut reporting = Box::pin(reporter.clone().run(link_watch));
+    let judged = closing.clone().run_until_cancelled_owned(obey(link_watch.clone(), journal.clone(), runs.clone()));
+    background.spawn(async { judged.await.unwrap_or_default() });
+    let mut linking = Box::pin(link.run(ordered, closing.clone()));
+    let mut reporting = Box::pin(reporter.clone().run(link_watch, trust));
 
     let mut is_linked = true;
     let exit = tokio::select! {
@@ -240,52 +249,54 @@ async fn live(options: Options) -> Result<Exit, DaemonError> {
         () = reporting.as_mut() => Exit::Superseded,
     };
     drop(reporting);
+    told.ending();
+    journal.end();
     tracing::info!("{}", exit.reason());
-    {
-        let ending = async {
-            runs.stop_all().await;
-            if exit == Exit::Stopped {
-                reporter.deliver_last(LAST_REPORTS).await;
-            }
-        };
-        tokio::pin!(ending);
-        loop {
-            tokio::select! {
-                () = ending.as_mut() => break,
-                _ = linking.as_mut(), if is_linked => is_linked = false,
-            }
+    let ending = async {
+        runs.stop_all().await;
+        if exit == Exit::Stopped {
+            reporter.deliver_last(LAST_REPORTS).await;
         }
-    }
+    };
+    is_linked = beside(linking.as_mut(), is_linked, ending).await;
     closing.cancel();
     if is_linked {
         linking.await;
     }
     drop(runs);
     while background.join_next().await.is_some() {}
-    PidFile::remove(&home);
+    // The next daemon of this home, in this process too, finds the journal free.
+    drop((reporter, journal));
+    let _ = timeout(LAST_WRITES, spawn_blocking(|| writer.join())).await;
     Ok(exit)
 }
 
-/// The lock decides which daemon is the one of its home. It is given back by the system, however the process ends.
-async fn take_lock(home: &Home, patience: Duration) -> Result<File, DaemonError> {
-    let path = home.join("daemon.lock");
-    let file = open_private(&path).map_err(|source| HomeError::Io { path, source })?;
-    let until = Instant::now() + patience;
-    let mut told = false;
+/// Does something while the connection goes on; returns whether that is still up.
+async fn beside(mut linking: Pin<&mut impl Future<Output = bool>>, mut is_linked: bool, work: impl Future) -> bool {
+    tokio::pin!(work);
     loop {
-        match file.try_lock() {
-            Ok(()) => return Ok(file),
-            Err(TryLockError::Error(error)) => return Err(error.into()),
-            Err(TryLockError::WouldBlock) => {}
+        tokio::select! {
+            _ = work.as_mut() => return is_linked,
+            _ = linking.as_mut(), if is_linked => is_linked = false,
         }
-        if Instant::now() >= until {
-            let pid = PidFile::load(home).map(|running| running.pid);
-            return Err(DaemonError::AlreadyRunning { pid });
+    }
+}
+
+/// Ends every agent of a machine its server does not let in any more: nobody could steer them.
+async fn obey(mut link: watch::Receiver<LinkStatus>, journal: Journal, runs: Runs) {
+    while link.wait_for(|link| link.verdict.is_some()).await.is_ok() {
+        let live = journal.read(crate::journal::State::live_runs);
+        if !live.is_empty() {
+            tracing::warn!(
+                agents = live.len(),
+                "the server does not let this machine in any more: its agents are ended"
+            );
         }
-        if !std::mem::replace(&mut told, true) {
-            tracing::info!("another daemon of this home runs; waiting for it to end");
+        let slots = live.into_iter().map(|run| Slot { chatroom_id: run.chatroom_id, role: run.role });
+        join_all(slots.map(|slot| runs.stop(slot))).await;
+        if link.changed().await.is_err() {
+            return;
         }
-        sleep(LOOK).await;
     }
 }
 

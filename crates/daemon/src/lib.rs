@@ -7,6 +7,7 @@
 //! What a newcomer would get wrong: nothing here polls the server for work. The
 //! connection brings commands, and facts leave by the [`reporter`].
 
+pub mod backoff;
 pub mod commands;
 pub mod control;
 pub mod credentials;
@@ -20,15 +21,17 @@ pub mod identity;
 pub mod journal;
 pub mod link;
 pub mod local_api;
+pub mod lock;
 pub mod logs;
+pub mod orders;
 pub mod policy;
 pub mod process;
 pub mod reporter;
 pub mod runs;
+pub mod service;
 pub mod status;
 pub mod supervisor;
-
-mod backoff;
+pub mod trust;
 
 pub use daemon::{DaemonError, Exit, Options, Shutdown, run};
 

@@ -46,3 +46,23 @@ impl Write for Rotating {
         self.file.flush()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_never_takes_more_than_twice_its_size() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("daemon.log");
+        let mut log = Rotating::open(&path, 1000).unwrap();
+        for n in 0..500 {
+            writeln!(log, "line {n}").unwrap();
+        }
+        let sizes: Vec<u64> =
+            fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().metadata().unwrap().len()).collect();
+        assert!(sizes.len() == 2 && sizes.iter().all(|size| *size <= 1000), "{sizes:?}");
+        drop(log);
+        assert!(fs::read_to_string(&path).unwrap().ends_with("line 499\n"));
+    }
+}

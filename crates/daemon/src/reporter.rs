@@ -3,10 +3,12 @@
 //! The journal keeps every report until the server has said that it is applied.
 //! One sent twice, because the answer got lost, is dropped there by its number.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use chatroom_protocol::api::reports::{Applied, Reports};
+use chatroom_protocol::api::reports::{Applied, Report, Reports};
 use chatroom_protocol::{ErrorCode, MachineId, Problem};
+use chatroom_tunnel::Proxies;
 use reqwest::StatusCode;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
@@ -17,9 +19,12 @@ use crate::home::Home;
 use crate::identity::Identity;
 use crate::journal::{Entry, Journal};
 use crate::link::LinkStatus;
+use crate::trust::Trust;
 
 /// How many reports go together.
 const BATCH: usize = 256;
+/// How many bytes of reports go together, beyond the first.
+const BATCH_BYTES: usize = 4 * 1024 * 1024;
 /// How long the server may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -49,32 +54,52 @@ pub struct Reporter {
 
 impl Reporter {
     /// Returns one.
-    pub fn new(home: Home, journal: Journal, epoch: u64) -> Result<Self, reqwest::Error> {
-        let client = reqwest::Client::builder()
+    ///
+    /// It trusts and takes the proxies the tunnel does, so that both arrive or neither.
+    pub fn new(
+        home: Home,
+        journal: Journal,
+        epoch: u64,
+        tls: Option<&rustls::ClientConfig>,
+        proxies: Arc<Proxies>,
+    ) -> Result<Self, reqwest::Error> {
+        let through = move |url: &reqwest::Url| proxies.to(url).map(|proxy| proxy.address().clone());
+        let mut builder = reqwest::Client::builder()
             .timeout(PATIENCE)
-            .user_agent(concat!("chatroom/", env!("CARGO_PKG_VERSION")))
-            .build()?;
-        Ok(Self { home, journal, epoch, client })
+            .proxy(reqwest::Proxy::custom(through))
+            .user_agent(concat!("chatroom/", env!("CARGO_PKG_VERSION")));
+        if let Some(tls) = tls {
+            builder = builder.tls_backend_preconfigured(tls.clone());
+        }
+        Ok(Self { home, journal, epoch, client: builder.build()? })
     }
 
     /// Delivers whenever there is something and the server is there. Returns only when a newer daemon took over.
-    pub async fn run(self, mut link: watch::Receiver<LinkStatus>) {
+    ///
+    /// A credential that was replaced is shown by a report, an empty one if there is none: it comes after whatever
+    /// went out under the one before.
+    pub async fn run(self, mut link: watch::Receiver<LinkStatus>, trust: Trust) {
         let mut reports = self.journal.reports();
         let mut backoff = Backoff::default();
         let mut told = None;
+        let mut must_show = false;
         loop {
             // While the tunnel is down the server is away for reports too.
             if link.wait_for(|link| link.connected).await.is_err() {
                 return;
             }
             reports.mark_unchanged();
-            match self.deliver().await {
+            match self.deliver(must_show).await {
                 Ok(()) => {
                     backoff.reset();
                     told = None;
-                    if reports.changed().await.is_err() {
-                        return;
-                    }
+                    must_show = tokio::select! {
+                        changed = reports.changed() => match changed {
+                            Ok(()) => false,
+                            Err(_) => return,
+                        },
+                        () = trust.replaced() => true,
+                    };
                 }
                 Err(ReportError::Superseded) => return,
                 Err(error) => {
@@ -91,17 +116,18 @@ impl Reporter {
 
     /// Delivers what there is, within `limit`. To be called when nothing more will happen.
     pub async fn deliver_last(&self, limit: Duration) {
-        match timeout(limit, self.deliver()).await {
+        match timeout(limit, self.deliver(false)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::info!(%error, "the last reports are delivered at the next start"),
             Err(_) => tracing::info!("the last reports are delivered at the next start"),
         }
     }
 
-    async fn deliver(&self) -> Result<(), ReportError> {
+    async fn deliver(&self, mut must_show: bool) -> Result<(), ReportError> {
         loop {
-            let reports = self.journal.unreported(BATCH);
-            if reports.is_empty() {
+            let reports = of_a_size(self.journal.unreported(BATCH), BATCH_BYTES);
+            let is_empty = reports.is_empty();
+            if is_empty && !must_show {
                 return Ok(());
             }
             let credentials = Credentials::load(&self.home).ok().flatten();
@@ -112,7 +138,10 @@ impl Reporter {
             let body =
                 Reports { epoch: self.epoch, journal_id: self.journal.read(|state| state.journal_id.clone()), reports };
             let through = self.post(&credentials, identity.machine_id, &body).await?;
-            self.journal.append(vec![Entry::Applied { through }]).await?;
+            must_show = false;
+            if !is_empty {
+                self.journal.append(vec![Entry::Applied { through }]).await?;
+            }
         }
     }
 
@@ -144,5 +173,36 @@ impl Reporter {
         }
         let detail = problem.map_or_else(|| "no reason given".to_owned(), |problem| problem.detail);
         Err(ReportError::Refused { status, detail })
+    }
+}
+
+/// Keeps the first reports, so many that they stay below `most` bytes together, and one at least.
+fn of_a_size(mut reports: Vec<Report>, most: usize) -> Vec<Report> {
+    let mut bytes = 0;
+    let beyond = reports.iter().position(|report| {
+        bytes += serde_json::to_vec(report).map_or(0, |text| text.len());
+        bytes > most
+    });
+    if let Some(beyond) = beyond {
+        reports.truncate(beyond.max(1));
+    }
+    reports
+}
+
+#[cfg(test)]
+mod tests {
+    use chatroom_protocol::api::reports::Fact;
+
+    use super::*;
+
+    #[test]
+    fn large_reports_go_in_smaller_batches() {
+        let reports: Vec<Report> = (1..=4)
+            .map(|seq| Report { seq, at: crate::now(), fact: Fact::ToolsDetected { tools: Vec::new() } })
+            .collect();
+        let one = serde_json::to_vec(&reports[0]).unwrap().len();
+        for (most, kept) in [(1, 1), (one, 1), (2 * one, 2), (100 * one, 4)] {
+            assert_eq!(of_a_size(reports.clone(), most).len(), kept, "{most}");
+        }
     }
 }

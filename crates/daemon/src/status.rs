@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use chatroom_protocol::MachineId;
 use chatroom_protocol::api::daemon::LiveRun;
+use reqwest::StatusCode;
 use serde::{Deserialize, Serialize};
 
 use crate::credentials::Credentials;
@@ -27,6 +28,9 @@ pub struct PidFile {
     pub port: u16,
     /// When the daemon started.
     pub started_at: jiff::Timestamp,
+    /// Whether it is on its way out.
+    #[serde(default)]
+    pub ending: bool,
 }
 
 impl PidFile {
@@ -41,13 +45,39 @@ impl PidFile {
         ProcessId { pid: self.pid, start_time: self.start_time }
     }
 
-    pub(crate) fn save(&self, home: &Home) -> Result<(), HomeError> {
+    fn save(&self, home: &Home) -> Result<(), HomeError> {
         home.write(FILE, &serde_json::to_vec(self).unwrap_or_default())
     }
+}
 
-    pub(crate) fn remove(home: &Home) {
+/// The file of this process, for as long as it is the daemon.
+#[derive(Debug)]
+pub(crate) struct Told {
+    home: Home,
+    file: PidFile,
+}
+
+impl Told {
+    /// Tells who the daemon is.
+    pub(crate) fn write(home: &Home, port: u16, started_at: jiff::Timestamp) -> Result<Self, HomeError> {
+        let own = ProcessId::own().map_err(|source| HomeError::Io { path: home.join(FILE), source })?;
+        let ProcessId { pid, start_time } = own;
+        let file = PidFile { pid, start_time, port, started_at, ending: false };
+        file.save(home)?;
+        Ok(Self { home: home.clone(), file })
+    }
+
+    /// Tells that it is on its way out.
+    pub(crate) fn ending(&self) {
+        // For people only: a daemon ends with a full disk as well.
+        let _ = PidFile { ending: true, ..self.file.clone() }.save(&self.home);
+    }
+}
+
+impl Drop for Told {
+    fn drop(&mut self) {
         // Whoever reads a stale one sees that its process is gone.
-        let _ = home.remove(FILE);
+        let _ = self.home.remove(FILE);
     }
 }
 
@@ -71,6 +101,9 @@ pub struct DaemonStatus {
     pub server_url: Option<String>,
     /// Whether the tunnel is up.
     pub connected: bool,
+    /// Whether the server has locked this machine.
+    #[serde(default)]
+    pub locked: bool,
     /// What it waits for, or what last went wrong.
     #[serde(default)]
     pub last_error: Option<String>,
@@ -89,19 +122,27 @@ pub async fn query(home: &Home) -> Option<DaemonStatus> {
         machine_id: None,
         server_url: None,
         connected: false,
+        locked: false,
         last_error: Some(last_error.to_owned()),
         agents: Vec::new(),
     };
-    let credentials = match Credentials::load(home) {
-        Ok(Some(credentials)) => credentials,
-        Ok(None) => return Some(told(crate::link::NOT_REGISTERED)),
-        Err(error) => return Some(told(&error.to_string())),
-    };
-    match ask(file.port, &credentials).await {
-        Ok(status) => Some(status),
-        // It may have ended while it was asked.
-        Err(_) if !file.process().is_alive() => None,
-        Err(error) => Some(told(&format!("the daemon does not answer: {error}"))),
+    let mut shown = None;
+    loop {
+        let credentials = match Credentials::load(home) {
+            Ok(Some(credentials)) => credentials,
+            Ok(None) => return Some(told(crate::link::NOT_REGISTERED)),
+            Err(error) => return Some(told(&error.to_string())),
+        };
+        match ask(file.port, &credentials).await {
+            Ok(status) => return Some(status),
+            // It may have ended while it was asked.
+            Err(_) if !file.process().is_alive() => return None,
+            // The credential may have been replaced between reading it and asking.
+            Err(error)
+                if error.status() == Some(StatusCode::UNAUTHORIZED)
+                    && shown.replace(credentials.platform_token.clone()) != Some(credentials.platform_token) => {}
+            Err(error) => return Some(told(&format!("the daemon does not answer: {error}"))),
+        }
     }
 }
 

@@ -1,7 +1,9 @@
 //! People, their passwords and their sessions.
 
-use argon2::password_hash::phc::PasswordHash;
-use argon2::{Argon2, PasswordHasher as _, PasswordVerifier as _};
+use std::cell::RefCell;
+
+use argon2::password_hash::phc::{Output, ParamsString, PasswordHash, Salt};
+use argon2::{Algorithm, Argon2, Block, Params, Version};
 use chatroom_protocol::api::auth::SessionKind;
 use chatroom_protocol::{InstanceId, SessionId, Timestamp, UserId};
 
@@ -156,17 +158,53 @@ impl Password {
 
     /// Hashes it with argon2id. Slow on purpose: call it off the async workers.
     pub fn hash(&self, salt: [u8; 16]) -> Result<String, AccountError> {
-        Argon2::default()
-            .hash_password_with_salt(self.0.as_bytes(), &salt)
-            .map(|hash| hash.to_string())
-            .map_err(|_| AccountError::Hash)
+        let salt = Salt::new(&salt).map_err(|_| AccountError::Hash)?;
+        let (algorithm, version, params) = (Algorithm::default(), Version::default(), Params::default());
+        let output = digest(self.0.as_bytes(), &salt, Params::DEFAULT_OUTPUT_LEN, (algorithm, version, params.clone()));
+        let hash = PasswordHash {
+            algorithm: algorithm.ident(),
+            version: Some(version.into()),
+            params: ParamsString::try_from(&params).map_err(|_| AccountError::Hash)?,
+            salt: Some(salt),
+            hash: Some(output.ok_or(AccountError::Hash)?),
+        };
+        Ok(hash.to_string())
     }
 }
 
 /// Returns whether `given` is the password behind `hash`. Slow on purpose.
 pub fn verify_password(given: &str, hash: &str) -> bool {
-    given.len() <= 1000
-        && PasswordHash::new(hash).is_ok_and(|hash| Argon2::default().verify_password(given.as_bytes(), &hash).is_ok())
+    given.len() <= 1000 && is_behind(given, hash).unwrap_or(false)
+}
+
+fn is_behind(given: &str, hash: &str) -> Option<bool> {
+    let hash = PasswordHash::new(hash).ok()?;
+    let version = hash.version.map_or(Ok(Version::default()), Version::try_from).ok()?;
+    let how = (Algorithm::try_from(hash.algorithm.as_str()).ok()?, version, Params::try_from(&hash).ok()?);
+    let (salt, expected) = (hash.salt?, hash.hash?);
+    // Compared in constant time.
+    Some(digest(given.as_bytes(), &salt, expected.len(), how)? == expected)
+}
+
+thread_local! {
+    /// What a hash is computed in, 19 MB. Allocated anew each time, a handful of sign-ins would leave hundreds of
+    /// megabytes behind: allocators do not find so large a hole again.
+    static MEMORY: RefCell<Vec<Block>> = const { RefCell::new(Vec::new()) };
+}
+
+fn digest(password: &[u8], salt: &[u8], length: usize, how: (Algorithm, Version, Params)) -> Option<Output> {
+    let (algorithm, version, params) = how;
+    let blocks = params.block_count();
+    let argon2 = Argon2::new(algorithm, version, params);
+    let mut buffer = [0; Output::MAX_LENGTH];
+    let out = buffer.get_mut(..length)?;
+    MEMORY.with_borrow_mut(|memory| {
+        if memory.len() < blocks {
+            *memory = vec![Block::default(); blocks];
+        }
+        argon2.hash_password_into_with_memory(password, salt, out, &mut memory[..blocks]).ok()
+    })?;
+    Output::new(out).ok()
 }
 
 /// Makes the code a person compares, such as `BDFK-QRTX`: letters that are hard to confuse, 20^8 of them.
@@ -198,6 +236,27 @@ mod tests {
         assert!(verify_password("correct horse", &hash));
         assert!(!verify_password("correct horsf", &hash));
         assert!(!verify_password("correct horse", "nonsense"));
+    }
+
+    #[test]
+    fn a_hash_does_not_depend_on_what_was_hashed_before_it() {
+        // Made by the reference implementation's own interface, without memory of ours.
+        let plain = |password: &str, salt: [u8; 16]| {
+            let hash: PasswordHash =
+                argon2::PasswordHasher::hash_password_with_salt(&Argon2::default(), password.as_bytes(), &salt)
+                    .unwrap();
+            hash.to_string()
+        };
+        for (password, salt) in [("first password", [1; 16]), ("second password", [2; 16]), ("third password", [3; 16])]
+        {
+            assert_eq!(Password::parse(password).unwrap().hash(salt).unwrap(), plain(password, salt));
+        }
+        // A smaller one, as an older server may have made it, between larger ones.
+        let small = Argon2::new(Algorithm::Argon2id, Version::V0x13, Params::new(64, 1, 1, None).unwrap());
+        let small: PasswordHash =
+            argon2::PasswordHasher::hash_password_with_salt(&small, b"an old password", &[4; 16]).unwrap();
+        assert!(verify_password("an old password", &small.to_string()));
+        assert!(verify_password("first password", &plain("first password", [9; 16])));
     }
 
     #[test]

@@ -8,6 +8,25 @@ use chatroom_protocol::{
 /// How long a run token works after its last renewal, in milliseconds.
 pub const RUN_TOKEN_MS: i64 = 10 * 60 * 1000;
 
+/// How long a crash counts, in milliseconds.
+pub const CRASH_WINDOW_MS: i64 = 10 * 60 * 1000;
+
+/// How many times an agent is started again within [`CRASH_WINDOW_MS`].
+pub const RESTARTS: u64 = 10;
+
+/// The longest wait before a restart, in milliseconds.
+const LONGEST_WAIT_MS: i64 = 60 * 1000;
+
+/// Returns how long to wait before an agent is started again after its latest crash, in milliseconds, given how many
+/// crashes of it count, that one included. `None`: it is given up.
+///
+/// At once, then after 30 s, then after a minute each, so that a program that cannot start burns neither machine nor
+/// tokens while one bad moment costs nothing.
+pub fn wait_before_restart(crashes: u64) -> Option<i64> {
+    let before = i64::try_from(crashes.saturating_sub(1)).unwrap_or(i64::MAX);
+    (crashes <= RESTARTS).then(|| before.saturating_mul(30_000).min(LONGEST_WAIT_MS))
+}
+
 /// What people want of an agent. A new agent is stopped, and an explicit stop always wins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Desired {
@@ -45,6 +64,31 @@ pub struct Agent {
     pub shared: bool,
     /// Why it was given up, if it was.
     pub gave_up: Option<String>,
+    /// Since when its crashes count: a person's start begins anew.
+    pub counted_from: Timestamp,
+    /// When it is started again, after a crash.
+    pub restart_at: Option<Timestamp>,
+}
+
+/// What is known of a run that was found living on its machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Found {
+    /// Which.
+    pub run: RunId,
+    /// Whether it counts as live here too.
+    pub known: bool,
+    /// Whether a command about its place has no outcome yet.
+    pub under_way: bool,
+    /// Whether another run of its place was started since: then this was seen before it ended.
+    pub replaced: bool,
+}
+
+impl Agent {
+    /// Returns whether what was found is to be ended: nobody wants it there, and nothing under way will see to it.
+    pub fn is_unwanted(&self, found: Found) -> bool {
+        let wanted = found.known && self.desired == Desired::Running && self.run == Some(found.run);
+        !wanted && !found.under_way && !found.replaced
+    }
 }
 
 /// One process incarnation of an agent, as reported.
@@ -86,6 +130,10 @@ pub struct Run {
     pub exited_at: Option<Timestamp>,
     /// How it ended.
     pub exit: Option<String>,
+    /// Whether it ended though nobody asked it to.
+    pub crashed: bool,
+    /// What went wrong in its last turn, for the machine's user.
+    pub trouble: Option<String>,
 }
 
 impl Run {
@@ -224,6 +272,17 @@ pub fn status(known: Known) -> AgentStatus {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn restarts_slow_down_and_end() {
+        let waits: Vec<_> = (1..=12).map(|crashes| wait_before_restart(crashes).map(|wait| wait / 1000)).collect();
+        let minute = Some(60);
+        assert_eq!(waits[..3], [Some(0), Some(30), minute]);
+        assert_eq!(waits[3..10], [minute; 7]);
+        assert_eq!(waits[10..], [None, None]);
+        let all: i64 = (1..=RESTARTS).filter_map(wait_before_restart).sum();
+        assert!(all < CRASH_WINDOW_MS, "a program that never starts is given up");
+    }
 
     /// Every input, judged by rules that are stated apart from the function.
     #[test]

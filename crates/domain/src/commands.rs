@@ -1,7 +1,10 @@
 //! The life of a command: `pending → processing → completed | failed | expired`.
 
+use chatroom_protocol::api::agents::RunActivity;
 use chatroom_protocol::api::commands::{CommandStatus, CommandType};
 use chatroom_protocol::{CommandId, MachineId, Role, RoomId, RunId, Timestamp, UserId};
+
+use crate::agents::Desired;
 
 /// A typed, durable request to a machine with a deadline and one outcome.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +33,60 @@ pub struct Command {
     pub received_at: Option<Timestamp>,
     /// When it reached its outcome.
     pub processed_at: Option<Timestamp>,
+}
+
+impl Command {
+    /// Takes in what was heard at `now`; returns whether it changed anything.
+    pub fn hear(&mut self, event: CommandEvent, now: Timestamp) -> bool {
+        let Some((status, result)) = after(self.status, event) else {
+            return false;
+        };
+        self.status = status;
+        self.result = result;
+        if status == CommandStatus::Processing {
+            self.received_at = Some(now);
+        }
+        if status.is_terminal() {
+            self.processed_at = Some(now);
+        }
+        true
+    }
+
+    /// Returns whether its time is over: not taken before its deadline, or taken and never answered.
+    pub fn is_overdue(&self, now: Timestamp) -> bool {
+        match self.status {
+            CommandStatus::Pending => self.deadline_at <= now,
+            CommandStatus::Processing => {
+                self.received_at.is_some_and(|received| received <= now.plus_millis(-PROCESSING_LIMIT_MS))
+            }
+            CommandStatus::Completed | CommandStatus::Failed | CommandStatus::Expired => false,
+        }
+    }
+}
+
+/// What becomes of a start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StartPlan {
+    /// There is what it asks for; this is its outcome.
+    Joins(String),
+    /// A run is made for it.
+    Begins {
+        /// Whether what lives there is ended first.
+        replaces: bool,
+    },
+}
+
+/// Returns what becomes of a start or restart, given the live run of its role. A start while one is under way joins it.
+pub fn plan_start(kind: CommandType, desired: Desired, live: Option<(RunId, RunActivity)>) -> StartPlan {
+    match live {
+        Some((run, activity)) if kind == CommandType::StartAgent && desired == Desired::Running => {
+            StartPlan::Joins(match activity {
+                RunActivity::Starting => format!("already starting {run}"),
+                _ => format!("already running {run}"),
+            })
+        }
+        _ => StartPlan::Begins { replaces: live.is_some() || kind == CommandType::RestartAgent },
+    }
 }
 
 /// What is heard about a command.

@@ -35,17 +35,61 @@ pub struct Machine {
     pub last_seen_at: Timestamp,
     /// Until when it counts as online.
     pub lease_until: Option<Timestamp>,
+    /// The renewal counter its daemon confirmed last.
+    pub renewal: u64,
+    /// When it was locked, because its home was used from two places.
+    pub locked_at: Option<Timestamp>,
 }
 
 impl Machine {
     /// Returns whether a daemon holds a lease at `now`.
     pub fn online(&self, now: Timestamp) -> bool {
-        self.lease_until.is_some_and(|until| until > now)
+        // One that ends far later than any lease given now was written before the clock was set back.
+        self.lease_until.is_some_and(|until| until > now && until <= now.plus_millis(2 * LEASE_MS))
     }
 
-    /// Returns whether the tool was found.
+    /// Returns whether a daemon that shows `renewal` holds the home that was heard of last.
+    ///
+    /// Each connection, and each hour of one, counts on by one, and the daemon writes
+    /// the new count down before it confirms it. So a daemon shows what it confirmed
+    /// last, or the one after it if its confirmation was lost. Whoever shows less
+    /// works with an older copy of the home.
+    pub fn follows(&self, renewal: u64) -> bool {
+        renewal == self.renewal || renewal == self.renewal + 1
+    }
+
+    /// Returns whether the tool was found. One that did not tell its version in time may work all the same; the machine
+    /// says so when it is to be started.
     pub fn has(&self, tool: Tool) -> bool {
-        self.tools.iter().any(|facts| facts.tool == tool && facts.presence == ToolPresence::Installed)
+        self.tools.iter().any(|facts| facts.tool == tool && facts.presence != ToolPresence::Missing)
+    }
+}
+
+/// How far the journal of a machine has been applied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Watermark {
+    /// Which journal; `None` before the first report.
+    pub journal: Option<String>,
+    /// The last number applied from it.
+    pub applied: u64,
+}
+
+impl Watermark {
+    /// Returns where reports from `journal` go on: another journal counts its reports anew.
+    #[must_use]
+    pub fn in_journal(self, journal: &str) -> Self {
+        if self.journal.as_deref() == Some(journal) {
+            self
+        } else {
+            Self { journal: Some(journal.to_owned()), applied: 0 }
+        }
+    }
+
+    /// Returns whether a report is to be applied, and notes it. What was applied is never applied again.
+    pub fn takes(&mut self, seq: u64) -> bool {
+        let is_new = seq > self.applied;
+        self.applied = self.applied.max(seq);
+        is_new
     }
 }
 
@@ -90,9 +134,18 @@ pub enum MachineError {
         /// What is accepted.
         rule: &'static str,
     },
+    /// The reports are of another journal than the machine has.
+    #[error("these reports are of another journal than the one this machine connected with; connect first")]
+    OtherJournal,
     /// A newer daemon of this machine has taken over.
     #[error("a newer daemon of this machine has taken over")]
     StaleEpoch,
+    /// Its home was used from two places.
+    #[error(
+        "locked: this machine's home was used from two places, or an old copy of it was put back; on the right computer, \
+         signed in, run `chatroom machine unlock`: every other copy stays refused"
+    )]
+    Locked,
 }
 
 /// What people call a machine.
@@ -173,6 +226,43 @@ mod tests {
     #[test]
     fn a_lease_outlasts_three_renewals() {
         const { assert!(LEASE_MS > 3 * RENEW_EVERY_MS + 5_000) };
+    }
+
+    fn machine(renewal: u64, lease_until: Option<Timestamp>) -> Machine {
+        Machine {
+            id: "00000000-0000-4000-8000-000000000001".parse().unwrap(),
+            user: UserId::from_parts(Timestamp(1), 1),
+            hostname: "laptop".into(),
+            alias: Alias::parse("laptop").unwrap(),
+            os: "linux".into(),
+            tools: Vec::new(),
+            daemon_version: None,
+            epoch: 1,
+            registered_at: Timestamp(1),
+            last_seen_at: Timestamp(1),
+            lease_until,
+            renewal,
+            locked_at: None,
+        }
+    }
+
+    #[test]
+    fn a_lease_is_read_by_a_clock_that_may_have_jumped() {
+        let now = Timestamp(1_700_000_000_000);
+        let day = 24 * 3600 * 1000;
+        let machine = machine(0, Some(now.plus_millis(LEASE_MS)));
+        for (later, online) in
+            [(0, true), (LEASE_MS - 1, true), (LEASE_MS, false), (day, false), (-1000, true), (-day, false)]
+        {
+            assert_eq!(machine.online(now.plus_millis(later)), online, "{later} ms later");
+        }
+    }
+
+    #[test]
+    fn only_the_last_count_and_the_one_under_way_are_current() {
+        for (shown, current) in [(6, false), (7, true), (8, true), (9, false), (0, false), (u64::MAX, false)] {
+            assert_eq!(machine(7, None).follows(shown), current, "{shown}");
+        }
     }
 
     #[test]

@@ -6,6 +6,9 @@ use chatroom_protocol::{MessageId, Role, RoomId, TaskId, Timestamp, UserId};
 /// How many characters a message may have.
 pub const LENGTH_LIMIT: usize = 100_000;
 
+/// How many messages may wait in a room for the work before them.
+pub const QUEUE_LIMIT: u64 = 200;
+
 /// Lines that end a heredoc of ours. A body that holds one was cut or would be, so it is refused.
 pub const TERMINATORS: [&str; 4] =
     ["CHATROOM_HANDOFF_END", "CHATROOM_PROGRESS_END", "CHATROOM_MESSAGE_END", "CHATROOM_TASK_END"];
@@ -68,6 +71,9 @@ pub enum MessageError {
     /// Too much was said.
     #[error("the message has more than {LENGTH_LIMIT} characters")]
     TooLong,
+    /// Too many wait already.
+    #[error("{QUEUE_LIMIT} messages wait in this room already; let the agents finish some, or take some back")]
+    QueueFull,
     /// It holds one of our own terminators.
     #[error("the message holds the line {0}, which ends a message: it was cut or joined by mistake")]
     Terminator(&'static str),

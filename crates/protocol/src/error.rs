@@ -90,6 +90,8 @@ codes! {
     MachineFailed = "machine_failed",
     /// A newer daemon of this machine took over.
     StaleEpoch = "stale_epoch",
+    /// The machine's home was used from two places; its owner must unlock it.
+    MachineLocked = "machine_locked",
     /// The two versions are too far apart.
     VersionGap = "version_gap",
     /// The agent has no live run.
@@ -104,6 +106,10 @@ codes! {
     Conflict = "conflict",
     /// The server is stopping; try again.
     ShuttingDown = "shutting_down",
+    /// The disk under the server is full; nothing can be changed until there is space.
+    StorageFull = "storage_full",
+    /// The server's database does not answer; try again.
+    DatabaseAway = "database_away",
     /// A fault of the server; it is in its log under the request id.
     Internal = "internal",
 }

@@ -21,6 +21,8 @@ use tokio_util::task::TaskTracker;
 
 use crate::config::Config;
 use crate::error::Error;
+use crate::health::Health;
+use crate::machines::gaps::Gaps;
 
 /// The server's shared state; a clone is a handle to the same one.
 #[derive(Clone)]
@@ -38,14 +40,22 @@ pub struct Shared {
     pub keys: KeyRing,
     /// The open tunnels.
     pub links: Links<MachineId>,
+    /// Their second connections, for what is big or slow.
+    pub bulk: crate::machines::bulk::Bulk,
+    /// Who was refused for its version.
+    pub gaps: Gaps,
     /// Who is to be woken.
     pub wake: Wake,
     /// Cancelled when the server stops.
     pub stopping: CancellationToken,
     /// Every task of the server; the server waits for them when it stops.
     pub tasks: TaskTracker,
+    /// How the database is.
+    pub health: Health,
     /// Slows down guessing.
     pub throttle: crate::accounts::throttle::Throttle,
+    /// How much everybody has taken.
+    pub limits: crate::limits::Limits,
 }
 
 impl Deref for App {
@@ -65,7 +75,7 @@ impl App {
     /// Begins a change.
     pub async fn begin(&self) -> Result<Work, Error> {
         let tx = self.store.begin().await?;
-        Ok(Work { tx, now: self.clock.now(), app: self.clone(), touched: HashSet::new() })
+        Ok(Work { tx, now: self.clock.now(), app: self.clone(), touched: HashSet::new(), told: Vec::new() })
     }
 
     /// Returns what reads go through.
@@ -118,6 +128,8 @@ pub struct Work {
     /// The server.
     pub app: App,
     touched: HashSet<Topic>,
+    /// The kinds of its events.
+    told: Vec<&'static str>,
 }
 
 impl Work {
@@ -127,6 +139,7 @@ impl Work {
             self.touch(Topic::Room(room));
         }
         self.touch(Topic::Feed(instance));
+        self.told.push(event.kind);
         events::append(&self.tx, instance, self.now, event).await?;
         Ok(())
     }
@@ -138,7 +151,10 @@ impl Work {
 
     /// Makes the change durable, then wakes.
     pub async fn commit(self) -> Result<(), Error> {
+        let places = |when: &str| self.told.iter().map(|kind| format!("server {when} {kind}")).collect();
+        chatroom_failpoint::hit(|| places("before"));
         self.tx.commit().await?;
+        chatroom_failpoint::hit(|| places("after"));
         for topic in self.touched {
             self.app.wake.poke(topic);
         }
@@ -161,23 +177,55 @@ pub enum Topic {
 
 /// Wakes those who wait.
 #[derive(Debug, Default)]
-pub struct Wake(Mutex<HashMap<Topic, watch::Sender<u64>>>);
+pub struct Wake(Mutex<Topics>);
+
+#[derive(Debug, Default)]
+struct Topics {
+    known: HashMap<Topic, watch::Sender<u64>>,
+    /// How many there may be before those nobody waits for are forgotten.
+    most: usize,
+}
+
+/// Below so many topics none is forgotten.
+const FEW: usize = 4096;
 
 impl Wake {
     /// Returns a receiver that changes with each poke from now on. Subscribe first, then look.
     pub fn subscribe(&self, topic: Topic) -> watch::Receiver<u64> {
         let mut topics = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if topics.len() > 4096 {
-            topics.retain(|_, sender| sender.receiver_count() > 0);
+        if topics.known.len() >= topics.most {
+            topics.known.retain(|_, sender| sender.receiver_count() > 0);
+            // Looking at all of them pays only once there are twice as many.
+            topics.most = FEW.max(topics.known.len() * 2);
         }
-        topics.entry(topic).or_insert_with(|| watch::Sender::new(0)).subscribe()
+        topics.known.entry(topic).or_insert_with(|| watch::Sender::new(0)).subscribe()
     }
 
     /// Wakes everyone who waits for `topic`.
     pub fn poke(&self, topic: Topic) {
         let topics = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(sender) = topics.get(&topic) {
+        if let Some(sender) = topics.known.get(&topic) {
             sender.send_modify(|count| *count = count.wrapping_add(1));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn topics_nobody_waits_for_are_forgotten_and_the_others_are_woken() {
+        let wake = Wake::default();
+        let machine = |number: u128| Topic::Machine(MachineId(uuid::Uuid::from_u128(number)));
+        let mut waiting: Vec<_> = (0..6_000).map(|number| wake.subscribe(machine(number))).collect();
+        for number in 6_000..40_000 {
+            drop(wake.subscribe(machine(number)));
+        }
+        assert!(wake.0.lock().unwrap().known.len() <= 12_000);
+        for number in 0..6_000 {
+            wake.poke(machine(number));
+        }
+        assert!(waiting.iter_mut().all(|receiver| receiver.has_changed().unwrap()));
     }
 }

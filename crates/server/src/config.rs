@@ -24,6 +24,9 @@ use sources::{Setting, Sources};
 /// The port a server listens on unless told otherwise.
 pub const DEFAULT_PORT: u16 = 8787;
 
+/// The file in the data folder that says where the server was last reached.
+const LAST_REACHED: &str = "public-url";
+
 /// The settings of a server.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -45,6 +48,8 @@ pub struct Config {
     pub open_sign_up: bool,
     /// How many days the event feed reaches back.
     pub event_retention_days: u32,
+    /// How many days runs that are over are remembered, with their prompts and questions.
+    pub run_retention_days: u32,
     /// The keys secrets are sealed with, the newest first; without them a key file is made.
     pub secret_keys: Option<Redacted>,
     /// What a reader of the metrics from another computer must present.
@@ -199,14 +204,16 @@ impl Config {
             Some("true" | "1") => true,
             Some(_) => return Err(sources.refuse(Setting::OpenSignUp, "true or false")),
         };
-        let event_retention_days = match sources.text(Setting::EventRetentionDays) {
-            None => 30,
+        let days = |setting, usual| match sources.text(setting) {
+            None => Ok(usual),
             Some(text) => text
                 .parse()
                 .ok()
                 .filter(|days| (1..=3650).contains(days))
-                .ok_or_else(|| sources.refuse(Setting::EventRetentionDays, "a number of days from 1 to 3650"))?,
+                .ok_or_else(|| sources.refuse(setting, "a number of days from 1 to 3650")),
         };
+        let event_retention_days = days(Setting::EventRetentionDays, 30)?;
+        let run_retention_days = days(Setting::RunRetentionDays, 90)?;
         let metrics_token = sources.text(Setting::MetricsToken).map(Redacted::new);
         if metrics_token.as_ref().is_some_and(|token| token.expose().len() < 16) {
             return Err(sources.refuse(Setting::MetricsToken, "at least 16 characters"));
@@ -221,6 +228,7 @@ impl Config {
             log_format,
             open_sign_up,
             event_retention_days,
+            run_retention_days,
             secret_keys: sources.text(Setting::SecretKeys).map(Redacted::new),
             metrics_token,
             binary: sources.text(Setting::Binary).map(PathBuf::from),
@@ -234,6 +242,24 @@ impl Config {
             self.public_url.set_port(address.port());
         }
         self.listen = address;
+    }
+
+    /// Takes the address a server of this folder was last reached at, if nobody named one.
+    pub(crate) fn as_last_reached(&mut self) {
+        let noted = std::fs::read_to_string(self.data_dir.join(LAST_REACHED)).ok();
+        if self.sources.text(Setting::PublicUrl).is_none()
+            && let Some(url) = noted.and_then(|text| PublicUrl::parse(text.trim()))
+        {
+            self.public_url = url;
+        }
+    }
+
+    /// Notes the address people reach this server at, for the verbs of an operator.
+    pub(crate) fn note_address(&self) {
+        let path = self.data_dir.join(LAST_REACHED);
+        if let Err(error) = std::fs::write(&path, format!("{}\n", self.public_url)) {
+            tracing::warn!(%error, path = %path.display(), "the server's address cannot be noted; `chatroom admin` then needs --public-url");
+        }
     }
 
     /// Returns whether people reach this server from this computer itself.

@@ -8,7 +8,9 @@ use chatroom_domain::secrets::SecretError;
 use chatroom_domain::tasks::TaskError;
 use chatroom_protocol::BadName;
 use chatroom_protocol::error::Problem;
-use chatroom_store::StoreError;
+use chatroom_store::{StoreError, Trouble};
+
+use crate::limits::Kind;
 
 /// What went wrong. `http/error.rs` alone says what a client sees of it.
 #[derive(Debug, thiserror::Error)]
@@ -46,9 +48,24 @@ pub enum Error {
     /// The request could not be read.
     #[error("{0}")]
     Invalid(String),
+    /// More, or longer, than is taken; the name of the limit, and what it is.
+    #[error("{1}")]
+    Beyond(&'static str, String),
     /// The body is too large.
     #[error("the body is larger than this route takes")]
     TooLarge,
+    /// The headers are too large.
+    #[error("the headers are larger than {} KiB together; send fewer cookies", .0 / 1024)]
+    HeadersTooLarge(usize),
+    /// The address is too long.
+    #[error("the address is longer than {} KiB", .0 / 1024)]
+    AddressTooLong(usize),
+    /// One caller sent too many requests; after so many seconds more are taken.
+    #[error("too many requests in a minute; wait {0} s")]
+    TooFast(u64),
+    /// One person has as much open as they may.
+    #[error("you have {} of these open already, which is as many as one person may; close one first", .0.most())]
+    TooManyOpen(Kind),
     /// A device sign-in that has no answer yet, or a bad one.
     #[error(transparent)]
     Device(#[from] DeviceError),
@@ -70,6 +87,9 @@ pub enum Error {
     /// The database.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The database is known to be in trouble.
+    #[error("{}", unwell(*.0))]
+    Unwell(Trouble),
     /// Sealing or opening a secret.
     #[error(transparent)]
     Secret(#[from] SecretError),
@@ -81,6 +101,27 @@ pub enum Error {
     Internal(String),
 }
 
+impl Error {
+    /// Returns what ails the database, if this error comes of that.
+    pub fn trouble(&self) -> Option<Trouble> {
+        match self {
+            Self::Store(error) => error.trouble(),
+            Self::Unwell(trouble) => Some(*trouble),
+            _ => None,
+        }
+    }
+}
+
+/// Tells what ails the database, to whoever asked for something.
+fn unwell(trouble: Trouble) -> &'static str {
+    match trouble {
+        Trouble::Full => {
+            "the server's disk is full, so nothing can be changed right now; its operator must free some space"
+        }
+        Trouble::Away => "the server's database does not answer; try again in a moment",
+    }
+}
+
 /// What was refused about steering an agent.
 #[derive(Debug, thiserror::Error)]
 pub enum AgentError {
@@ -90,6 +131,9 @@ pub enum AgentError {
     /// Its machine is away.
     #[error("the machine of this agent is offline; on it, run `chatroom machine daemon start`")]
     Offline,
+    /// Its machine has as many streams open as it may.
+    #[error("too many logs and the like are being read at once; close some, then try again")]
+    TooManyStreams,
     /// Its machine did not do it.
     #[error("the machine did not do it: {0}")]
     MachineFailed(String),

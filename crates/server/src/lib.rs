@@ -5,13 +5,18 @@
 //! HTTP; `http/` is the edge that reads, begins, acts, commits and answers.
 
 pub mod accounts;
+pub mod admin;
 pub mod agents;
 pub mod app;
 pub mod commands;
 pub mod config;
+pub mod descriptors;
 pub mod error;
+pub mod health;
 pub mod http;
+pub mod limits;
 pub mod machines;
+pub mod retention;
 pub mod rooms;
 pub mod secrets;
 pub mod serve;

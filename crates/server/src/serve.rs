@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +20,9 @@ use crate::accounts::throttle::Throttle;
 use crate::app::{App, Clock, Shared, Wake};
 use crate::config::{Config, Tls};
 use crate::error::Error;
+use crate::health::{self, Health};
+use crate::limits::Limits;
+use crate::machines::gaps::Gaps;
 use crate::secrets::{self, KeyError};
 
 /// How long requests in flight may go on once the server stops.
@@ -93,13 +97,23 @@ fn jobs() -> Vec<Job> {
         Job {
             name: "forget what has expired",
             every: Duration::from_mins(10),
-            round: |app| Box::pin(crate::accounts::sweep(app)),
+            round: |app| Box::pin(crate::retention::sign_ins(app)),
         },
-        Job { name: "forget old events", every: Duration::from_hours(1), round: |app| Box::pin(prune_events(app)) },
+        Job {
+            name: "forget old history",
+            every: Duration::from_hours(1),
+            round: |app| Box::pin(crate::retention::history(app)),
+        },
+        Job { name: "look at the database", every: health::EVERY, round: |app| Box::pin(health::look(app)) },
         Job {
             name: "renew the leases of machines",
-            every: crate::machines::lease::RENEW_EVERY,
-            round: |app| Box::pin(crate::machines::lease::renew(app)),
+            every: crate::machines::lease::PAUSE,
+            round: |app| Box::pin(crate::machines::lease::round(app)),
+        },
+        Job {
+            name: "count on the renewals of machines",
+            every: crate::machines::renewal::EVERY,
+            round: |app| Box::pin(crate::machines::renewal::renew(app)),
         },
         Job {
             name: "give back claims that were never started",
@@ -112,52 +126,47 @@ fn jobs() -> Vec<Job> {
             round: |app| Box::pin(crate::commands::expiry::expire(app)),
         },
         Job {
-            name: "forget old commands",
-            every: Duration::from_hours(1),
-            round: |app| Box::pin(crate::commands::expiry::prune(app)),
+            name: "start again what stopped by itself",
+            every: Duration::from_millis(500),
+            round: |app| Box::pin(crate::agents::restart::due(app)),
         },
     ]
-}
-
-/// Forgets events past their retention. Done every hour, each round is small.
-async fn prune_events(app: App) -> Result<(), Error> {
-    let days = i64::from(app.config.event_retention_days);
-    let work = app.begin().await?;
-    let forgotten = chatroom_store::events::prune(&work.tx, work.now.plus_millis(-days * 24 * 3600 * 1000)).await?;
-    work.commit().await?;
-    if forgotten > 0 {
-        tracing::info!(events = forgotten, "forgot old events");
-    }
-    Ok(())
 }
 
 impl Server {
     /// Opens the database, takes the address and begins to answer.
     pub async fn start(mut config: Config) -> Result<Self, StartError> {
-        make_folder(&config)?;
+        crate::descriptors::raise();
+        let folder = Folder::make(&config)?;
         let tls = config.tls.as_ref().map(tls_config).transpose()?;
         let keys = secrets::key_ring(&config)?;
-        let store = Store::open(&config.database).await?;
+        let store = open(&config).await?;
         let address = config.listen;
         let tcp = TcpListener::bind(address).await.map_err(|error| StartError::Listen { address, error })?;
         let addr = tcp.local_addr().map_err(|error| StartError::Listen { address, error })?;
         config.bound(addr);
+        config.note_address();
         let app = App::new(Shared {
             config,
             store,
             clock: Clock::default(),
             keys,
             links: Links::default(),
+            bulk: crate::machines::bulk::Bulk::default(),
+            gaps: Gaps::default(),
             wake: Wake::default(),
             stopping: CancellationToken::new(),
             tasks: TaskTracker::new(),
+            health: Health::default(),
             throttle: Throttle::default(),
+            limits: Limits::default(),
         });
         let router = crate::http::router(app.clone())?;
-        app.tasks.spawn_blocking(crate::accounts::passwords::warm_up);
+        app.tasks.spawn(crate::accounts::passwords::warm_up(app.clone()));
         for job in jobs() {
             app.tasks.spawn(repeat(app.clone(), job));
         }
+        folder.keep();
         let closed = CancellationToken::new();
         let serving = Listener::new(tcp).tls(tls).drain(DRAIN).serve(router, closed.clone().cancelled_owned());
         let listener = tokio::spawn(serving);
@@ -198,6 +207,11 @@ async fn repeat(app: App, job: Job) {
         loop {
             tokio::time::sleep(job.every).await;
             if let Err(error) = (job.round)(app.clone()).await {
+                // Trouble of the database is told once, by whoever meets it first.
+                if let Some(trouble) = error.trouble() {
+                    app.health.note(trouble, &app);
+                    continue;
+                }
                 tracing::error!(%error, job = job.name, "a background job failed; it will be tried again");
             }
         }
@@ -205,14 +219,59 @@ async fn repeat(app: App, job: Job) {
     let _: Option<()> = stopping.run_until_cancelled(rounds).await;
 }
 
-fn make_folder(config: &Config) -> Result<(), StartError> {
-    let mut builder = std::fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder
-        .create(&config.data_dir)
-        .map_err(|error| StartError::Folder { path: config.data_dir.display().to_string(), error })
+/// The folder of the data. What was made here goes again, unless it is kept.
+pub(crate) struct Folder {
+    made: Option<PathBuf>,
+}
+
+impl Folder {
+    /// Makes the folder if it is not there.
+    pub(crate) fn make(config: &Config) -> Result<Self, StartError> {
+        let path = &config.data_dir;
+        let new = !path.exists();
+        let mut builder = std::fs::DirBuilder::new();
+        builder.recursive(true);
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        let failed = |error| StartError::Folder { path: path.display().to_string(), error };
+        builder.create(path).map_err(failed)?;
+        Ok(Self { made: new.then(|| path.clone()) })
+    }
+
+    /// Keeps it.
+    pub(crate) fn keep(mut self) {
+        self.made = None;
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        if let Some(path) = self.made.take()
+            && let Err(error) = std::fs::remove_dir_all(&path)
+        {
+            tracing::warn!(%error, path = %path.display(), "a folder that was made in vain cannot be removed");
+        }
+    }
+}
+
+/// Opens the database; one that does not answer yet is waited for, which is told at once.
+async fn open(config: &Config) -> Result<Store, StoreError> {
+    let mut told = false;
+    loop {
+        match Store::open(&config.database).await {
+            Err(StoreError::Unreachable { place, why }) => {
+                if !std::mem::replace(&mut told, true) {
+                    tracing::error!(
+                        database = %place,
+                        "the database does not answer ({why}); waiting for it. Check that it runs, and that DATABASE_URL \
+                         or --database names its host, port and database; Ctrl+C ends this"
+                    );
+                }
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+            opened => return opened,
+        }
+    }
 }
 
 fn tls_config(tls: &Tls) -> Result<Arc<rustls::ServerConfig>, StartError> {

@@ -1,7 +1,7 @@
 //! Agents: what people want of each role, and which run it points to.
 
 use chatroom_domain::agents::{Agent, Desired};
-use chatroom_protocol::{MachineId, Role, RoomId};
+use chatroom_protocol::{MachineId, Role, RoomId, Timestamp};
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter};
 
@@ -13,7 +13,7 @@ const TABLE: &str = "agents";
 
 /// Writes a slot as it is now.
 pub async fn put(tx: &Tx, agent: &Agent) -> Result<(), StoreError> {
-    use agents::Column::{Desired, GaveUp, MachineId, RoomId, RunId, Shared};
+    use agents::Column::{CountedFrom, Desired, GaveUp, MachineId, RestartAt, RoomId, RunId, Shared};
     agents::Entity::insert(agents::ActiveModel {
         room_id: Set(agent.room.to_string()),
         role: Set(agent.role.to_string()),
@@ -22,10 +22,12 @@ pub async fn put(tx: &Tx, agent: &Agent) -> Result<(), StoreError> {
         run_id: Set(agent.run.map(|id| id.to_string())),
         shared: Set(agent.shared),
         gave_up: Set(agent.gave_up.clone()),
+        counted_from: Set(agent.counted_from.0),
+        restart_at: Set(agent.restart_at.map(|at| at.0)),
     })
     .on_conflict(
         OnConflict::columns([RoomId, agents::Column::Role])
-            .update_columns([Desired, MachineId, RunId, Shared, GaveUp])
+            .update_columns([Desired, MachineId, RunId, Shared, GaveUp, CountedFrom, RestartAt])
             .to_owned(),
     )
     .exec_without_returning(tx.connection())
@@ -45,6 +47,12 @@ pub async fn on_machine(db: &impl Access, machine: MachineId) -> Result<Vec<Agen
     rows.into_iter().map(agent).collect()
 }
 
+/// Lists the slots that are to be started again by `now`.
+pub async fn due(db: &impl Access, now: Timestamp) -> Result<Vec<Agent>, StoreError> {
+    let rows = agents::Entity::find().filter(agents::Column::RestartAt.lte(now.0)).all(db.connection()).await?;
+    rows.into_iter().map(agent).collect()
+}
+
 fn agent(row: agents::Model) -> Result<Agent, StoreError> {
     Ok(Agent {
         room: parse(TABLE, &row.room_id)?,
@@ -61,5 +69,7 @@ fn agent(row: agents::Model) -> Result<Agent, StoreError> {
         run: parse_option(TABLE, row.run_id.as_deref())?,
         shared: row.shared,
         gave_up: row.gave_up,
+        counted_from: Timestamp(row.counted_from),
+        restart_at: row.restart_at.map(Timestamp),
     })
 }

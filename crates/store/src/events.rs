@@ -106,8 +106,9 @@ pub async fn read(
     Ok(Page::Events(rows.into_iter().map(view).collect::<Result<_, _>>()?, next))
 }
 
-/// Forgets events older than `before`; returns how many.
-pub async fn prune(tx: &Tx, before: Timestamp) -> Result<u64, StoreError> {
+/// Forgets events older than `before`, of each feed at most `limit`; returns how many.
+pub async fn prune(tx: &Tx, before: Timestamp, limit: u64) -> Result<u64, StoreError> {
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let mut forgotten = 0;
     for feed in instances::Entity::find().all(tx.connection()).await? {
         let last = events::Entity::find()
@@ -117,14 +118,15 @@ pub async fn prune(tx: &Tx, before: Timestamp) -> Result<u64, StoreError> {
             .one(tx.connection())
             .await?;
         let Some(last) = last else { continue };
+        let floor = Ord::min(last.position, feed.feed_floor.saturating_add(limit));
         forgotten += events::Entity::delete_many()
             .filter(events::Column::InstanceId.eq(&feed.id))
-            .filter(events::Column::Position.lte(last.position))
+            .filter(events::Column::Position.lte(floor))
             .exec(tx.connection())
             .await?
             .rows_affected;
         instances::Entity::update_many()
-            .col_expr(instances::Column::FeedFloor, Expr::value(last.position))
+            .col_expr(instances::Column::FeedFloor, Expr::value(floor))
             .filter(instances::Column::Id.eq(&feed.id))
             .exec(tx.connection())
             .await?;

@@ -8,6 +8,7 @@
 //! begins, and the lock that keeps a second server out.
 
 pub mod agents;
+pub mod backup;
 pub mod codes;
 pub mod commands;
 pub mod configs;
@@ -28,17 +29,26 @@ pub mod waiters;
 mod entities;
 mod migrations;
 mod row;
+mod trouble;
 
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use sea_orm::{
     ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, SqlErr,
-    Statement, TransactionTrait,
+    SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
 };
 use sea_orm_migration::MigratorTrait as _;
+use tokio::time::{Instant, sleep};
+
+pub use trouble::Trouble;
+
+/// How long the lock of a server that has just ended is waited for.
+const LET_GO: Duration = Duration::from_secs(3);
+/// How often it is tried meanwhile.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// What the database did instead.
 #[derive(Debug, thiserror::Error)]
@@ -67,6 +77,17 @@ pub enum StoreError {
         /// Why not.
         why: String,
     },
+    /// Nobody answers where the database should be.
+    #[error("the database {place} cannot be reached: {why}")]
+    Unreachable {
+        /// Where it should be, without credentials.
+        place: String,
+        /// What came instead.
+        why: String,
+    },
+    /// The schema is not the one this version knows.
+    #[error("the database {0} has the schema of another version; use the `chatroom` that its server runs")]
+    OtherVersion(String),
 }
 
 impl StoreError {
@@ -110,12 +131,13 @@ impl std::fmt::Debug for Place {
 pub struct Store {
     write: DatabaseConnection,
     read: DatabaseConnection,
-    _alone: Arc<Alone>,
+    /// Absent where a server may have the database open as well.
+    alone: Option<Arc<Alone>>,
 }
 
 /// Keeps a second server out for as long as it lives.
-#[expect(dead_code, reason = "held for its drop")]
 enum Alone {
+    #[expect(dead_code, reason = "held for its drop")]
     File(File),
     Session(DatabaseConnection),
 }
@@ -123,12 +145,30 @@ enum Alone {
 impl Store {
     /// Opens the database, takes its lock and brings its schema up to date.
     pub async fn open(place: &Place) -> Result<Self, StoreError> {
-        let store = match place {
-            Place::Sqlite(path) => Self::open_sqlite(path).await?,
-            Place::Postgres(url) => Self::open_postgres(place, url).await?,
-        };
+        let store = Self::alone(place).await?;
         migrations::Migrations::up(&store.write, None).await?;
         Ok(store)
+    }
+
+    /// Opens a database that a server may have open as well: takes no lock, makes nothing, changes no schema.
+    pub async fn beside(place: &Place) -> Result<Self, StoreError> {
+        let (write, read) = match place {
+            Place::Sqlite(path) => Self::connect_sqlite(path, "rw").await?,
+            Place::Postgres(url) => Self::connect_postgres(place, url).await?,
+        };
+        let store = Self { write, read, alone: None };
+        if backup::applied(&store.read).await? != migrations::names() {
+            return Err(StoreError::OtherVersion(place.to_string()));
+        }
+        Ok(store)
+    }
+
+    /// Opens the database and takes its lock.
+    async fn alone(place: &Place) -> Result<Self, StoreError> {
+        match place {
+            Place::Sqlite(path) => Self::open_sqlite(path).await,
+            Place::Postgres(url) => Self::open_postgres(place, url).await,
+        }
     }
 
     async fn open_sqlite(path: &Path) -> Result<Self, StoreError> {
@@ -139,11 +179,22 @@ impl Store {
             .write(true)
             .open(path.with_extension("lock"))
             .map_err(|error| open(error.to_string()))?;
-        lock.try_lock().map_err(|error| match error {
-            std::fs::TryLockError::WouldBlock => StoreError::InUse(path.display().to_string()),
-            std::fs::TryLockError::Error(error) => open(error.to_string()),
-        })?;
-        let url = format!("sqlite://{}?mode=rwc", path.display());
+        // A child that was just forked holds its parent's lock until it is another program.
+        let until = Instant::now() + LET_GO;
+        while let Err(error) = lock.try_lock() {
+            match error {
+                TryLockError::WouldBlock if Instant::now() < until => sleep(LOOK).await,
+                TryLockError::WouldBlock => return Err(StoreError::InUse(path.display().to_string())),
+                TryLockError::Error(error) => return Err(open(error.to_string())),
+            }
+        }
+        let (write, read) = Self::connect_sqlite(path, "rwc").await?;
+        Ok(Self { write, read, alone: Some(Arc::new(Alone::File(lock))) })
+    }
+
+    async fn connect_sqlite(path: &Path, mode: &str) -> Result<(DatabaseConnection, DatabaseConnection), StoreError> {
+        let open = |why: String| StoreError::Open { place: path.display().to_string(), why };
+        let url = format!("sqlite://{}?mode={mode}", path.display());
         let connect = |connections: u32| {
             let mut options = ConnectOptions::new(&url);
             options.max_connections(connections).acquire_timeout(Duration::from_secs(30)).sqlx_logging(false);
@@ -159,38 +210,48 @@ impl Store {
         // One writer: a transaction that waits for the connection never meets a busy database.
         let write = connect(1).await.map_err(|error| open(error.to_string()))?;
         let read = connect(4).await.map_err(|error| open(error.to_string()))?;
-        Ok(Self { write, read, _alone: Arc::new(Alone::File(lock)) })
+        Ok((write, read))
     }
 
     async fn open_postgres(place: &Place, url: &str) -> Result<Self, StoreError> {
-        let open = |error: DbErr| StoreError::Open { place: place.to_string(), why: error.to_string() };
-        let connect = |connections: u32| {
-            let mut options = ConnectOptions::new(url);
-            options.max_connections(connections).acquire_timeout(Duration::from_secs(30)).sqlx_logging(false);
-            if connections == 1 {
-                // The lock lives and dies with this one connection.
-                options.idle_timeout(None::<Duration>).max_lifetime(None::<Duration>);
+        let open = |error: DbErr| refused(place, &error);
+        let mut options = postgres_options(url, 1);
+        // The lock lives and dies with this one connection. It comes first, so it tells soon that nobody answers.
+        options.acquire_timeout(Duration::from_secs(3));
+        options.idle_timeout(None::<Duration>).max_lifetime(None::<Duration>);
+        let session = Database::connect(options).await.map_err(open)?;
+        // The database notices a moment later that the connection of a server that has just ended is gone.
+        let until = Instant::now() + LET_GO;
+        while !is_alone(&session).await.map_err(open)? {
+            if Instant::now() >= until {
+                return Err(StoreError::InUse(place.to_string()));
             }
-            Database::connect(options)
-        };
-        let session = connect(1).await.map_err(open)?;
-        let alone = Statement::from_string(
-            DbBackend::Postgres,
-            "SELECT pg_try_advisory_lock(7164216, hashtext(current_schema())) AS alone",
-        );
-        let row = session.query_one_raw(alone).await.map_err(open)?;
-        if !row.is_some_and(|row| row.try_get::<bool>("", "alone").unwrap_or(false)) {
-            return Err(StoreError::InUse(place.to_string()));
+            sleep(LOOK).await;
         }
+        let (write, read) = Self::connect_postgres(place, url).await?;
+        Ok(Self { write, read, alone: Some(Arc::new(Alone::Session(session))) })
+    }
+
+    async fn connect_postgres(
+        place: &Place,
+        url: &str,
+    ) -> Result<(DatabaseConnection, DatabaseConnection), StoreError> {
+        let open = |error: DbErr| refused(place, &error);
         // Apart, so that writers who wait for each other never keep a reader waiting.
-        let (write, read) = (connect(4).await.map_err(open)?, connect(8).await.map_err(open)?);
-        Ok(Self { write, read, _alone: Arc::new(Alone::Session(session)) })
+        let write = Database::connect(postgres_options(url, 4)).await.map_err(open)?;
+        let read = Database::connect(postgres_options(url, 8)).await.map_err(open)?;
+        Ok((write, read))
     }
 
     /// Begins a write. Writes come one after another, on both databases, so what a
     /// transaction has read cannot change under it.
     pub async fn begin(&self) -> Result<Tx, StoreError> {
-        let tx = self.write.begin().await?;
+        // On SQLite the write begins at once: a verb of another process may come between as well.
+        let at_once = TransactionOptions {
+            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+            ..TransactionOptions::default()
+        };
+        let tx = self.write.begin_with_options(at_once).await?;
         if tx.get_database_backend() == DbBackend::Postgres {
             tx.execute_unprepared("SELECT pg_advisory_xact_lock(7164217, hashtext(current_schema()))").await?;
         }
@@ -202,9 +263,58 @@ impl Store {
         Reader(self.read.clone())
     }
 
-    /// Returns whether the database answers.
+    /// Returns whether the database answers. Where its lock went with a lost connection, it is taken anew.
     pub async fn ping(&self) -> Result<(), StoreError> {
+        if let Some(alone) = &self.alone
+            && let Alone::Session(session) = alone.as_ref()
+            && !still_alone(session).await?
+            && !is_alone(session).await?
+        {
+            return Err(StoreError::InUse("PostgreSQL".into()));
+        }
         Ok(self.read.ping().await?)
+    }
+
+    /// Writes something of some size durably, then takes it away: whether the database takes writes again.
+    pub async fn try_write(&self) -> Result<(), StoreError> {
+        let backend = self.write.get_database_backend();
+        let run = async |sql: &str| {
+            let tx = self.begin().await?;
+            tx.0.execute_raw(Statement::from_string(backend, sql)).await?;
+            tx.commit().await
+        };
+        let filler = "x".repeat(64 * 1024);
+        run(&format!("INSERT INTO write_checks (id, filler) VALUES ('check', '{filler}') ON CONFLICT (id) DO NOTHING"))
+            .await?;
+        run("DELETE FROM write_checks").await
+    }
+}
+
+fn postgres_options(url: &str, connections: u32) -> ConnectOptions {
+    let mut options = ConnectOptions::new(url);
+    options.max_connections(connections).acquire_timeout(Duration::from_secs(10)).sqlx_logging(false);
+    options
+}
+
+/// Takes the lock that keeps a second server out, or finds that this connection has it.
+async fn is_alone(session: &DatabaseConnection) -> Result<bool, DbErr> {
+    let sql = "SELECT pg_try_advisory_lock(7164216, hashtext(current_schema())) AS alone";
+    let row = session.query_one_raw(Statement::from_string(DbBackend::Postgres, sql)).await?;
+    Ok(row.is_some_and(|row| row.try_get::<bool>("", "alone").unwrap_or(false)))
+}
+
+/// Returns whether this connection holds the lock: it is another one after the database was away.
+async fn still_alone(session: &DatabaseConnection) -> Result<bool, DbErr> {
+    let sql = "SELECT 1 AS held FROM pg_locks \
+               WHERE locktype = 'advisory' AND pid = pg_backend_pid() AND classid = 7164216 AND granted";
+    Ok(session.query_one_raw(Statement::from_string(DbBackend::Postgres, sql)).await?.is_some())
+}
+
+fn refused(place: &Place, error: &DbErr) -> StoreError {
+    let (place, why) = (place.to_string(), error.to_string());
+    match trouble::of(error) {
+        Some(Trouble::Away) => StoreError::Unreachable { place, why },
+        _ => StoreError::Open { place, why },
     }
 }
 

@@ -1,13 +1,13 @@
 //! Machines.
 
-use chatroom_domain::machines::{Alias, Machine, MachineError};
+use chatroom_domain::machines::{Alias, Machine, MachineError, Watermark};
 use chatroom_domain::secrets::TokenHash;
 use chatroom_protocol::api::machines::ToolFacts;
 use chatroom_protocol::{MachineId, Timestamp, UserId};
 use sea_orm::sea_query::Expr;
 use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ActiveValue::Unchanged, ColumnTrait, EntityTrait, QueryFilter, QueryOrder,
-    Select,
+    ActiveModelTrait, ActiveValue::Set, ActiveValue::Unchanged, ColumnTrait, Condition, EntityTrait, QueryFilter,
+    QueryOrder, Select,
 };
 
 use crate::entities::machines;
@@ -34,6 +34,11 @@ pub async fn insert(tx: &Tx, machine: &Machine) -> Result<(), StoreError> {
         lease_until: Set(machine.lease_until.map(|until| until.0)),
         token_hash: Set(None),
         platform_token_sealed: Set(None),
+        next_token_hash: Set(None),
+        next_token_sealed: Set(None),
+        next_platform_token_sealed: Set(None),
+        renewal: Set(number(TABLE, machine.renewal)?),
+        locked_at: Set(machine.locked_at.map(|at| at.0)),
     }
     .insert(tx.connection())
     .await?;
@@ -105,7 +110,7 @@ pub async fn remove(tx: &Tx, id: MachineId, user: UserId) -> Result<bool, StoreE
     Ok(deleted.rows_affected > 0)
 }
 
-/// Replaces both halves of a machine's credential.
+/// Replaces both halves of a machine's credential at once. Counts begin anew with it, and a lock ends.
 pub async fn set_credential(
     tx: &Tx,
     id: MachineId,
@@ -116,6 +121,12 @@ pub async fn set_credential(
         id: Unchanged(id.to_string()),
         token_hash: Set(Some(token.0.clone())),
         platform_token_sealed: Set(Some(platform_token_sealed)),
+        next_token_hash: Set(None),
+        next_token_sealed: Set(None),
+        next_platform_token_sealed: Set(None),
+        epoch: Set(0),
+        renewal: Set(0),
+        locked_at: Set(None),
         ..Default::default()
     }
     .update(tx.connection())
@@ -129,14 +140,109 @@ pub async fn platform_token_sealed(db: &impl Access, id: MachineId) -> Result<Op
     Ok(row.and_then(|row| row.platform_token_sealed))
 }
 
-/// Looks up the machine a credential belongs to, and its user. It works until it is replaced, whatever the time.
-pub async fn by_token(
-    db: &impl Access,
-    token: &TokenHash,
-    _now: Timestamp,
-) -> Result<Option<(MachineId, UserId)>, StoreError> {
-    let row = machines::Entity::find().filter(machines::Column::TokenHash.eq(&token.0)).one(db.connection()).await?;
-    row.map(|row| Ok((parse(TABLE, &row.id)?, parse(TABLE, &row.user_id)?))).transpose()
+/// The credential that is to follow the present one; both are good until the machine shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NextCredential {
+    /// The hash of its first half.
+    pub token: TokenHash,
+    /// Its first half, sealed, so that it can be offered again.
+    pub token_sealed: String,
+    /// Its second half, sealed.
+    pub platform_token_sealed: String,
+}
+
+/// Writes the credential that is to follow the present one.
+pub async fn set_next_credential(tx: &Tx, id: MachineId, next: &NextCredential) -> Result<(), StoreError> {
+    machines::ActiveModel {
+        id: Unchanged(id.to_string()),
+        next_token_hash: Set(Some(next.token.0.clone())),
+        next_token_sealed: Set(Some(next.token_sealed.clone())),
+        next_platform_token_sealed: Set(Some(next.platform_token_sealed.clone())),
+        ..Default::default()
+    }
+    .update(tx.connection())
+    .await?;
+    Ok(())
+}
+
+/// Looks up the credential that is to follow the present one.
+pub async fn next_credential(db: &impl Access, id: MachineId) -> Result<Option<NextCredential>, StoreError> {
+    let row = machines::Entity::find_by_id(id.to_string()).one(db.connection()).await?;
+    Ok(row.and_then(|row| {
+        Some(NextCredential {
+            token: TokenHash(row.next_token_hash?),
+            token_sealed: row.next_token_sealed?,
+            platform_token_sealed: row.next_platform_token_sealed?,
+        })
+    }))
+}
+
+/// Ends the present credential in favour of the next, if that is still `token`; returns whether it was.
+pub async fn promote_credential(tx: &Tx, id: MachineId, token: &TokenHash) -> Result<bool, StoreError> {
+    let none = || Expr::value(None::<String>);
+    let updated = machines::Entity::update_many()
+        .col_expr(machines::Column::TokenHash, Expr::col(machines::Column::NextTokenHash))
+        .col_expr(machines::Column::PlatformTokenSealed, Expr::col(machines::Column::NextPlatformTokenSealed))
+        .col_expr(machines::Column::NextTokenHash, none())
+        .col_expr(machines::Column::NextTokenSealed, none())
+        .col_expr(machines::Column::NextPlatformTokenSealed, none())
+        .filter(machines::Column::Id.eq(id.to_string()))
+        .filter(machines::Column::NextTokenHash.eq(&token.0))
+        .exec(tx.connection())
+        .await?;
+    Ok(updated.rows_affected > 0)
+}
+
+/// Whom a machine's credential names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bearer {
+    /// The machine.
+    pub machine: MachineId,
+    /// Its user.
+    pub user: UserId,
+    /// Whether it is the credential that is to follow the present one.
+    pub is_next: bool,
+}
+
+/// Looks up whose a machine's credential is. It works until it is replaced: it has no end of its own.
+pub async fn by_token(db: &impl Access, token: &TokenHash) -> Result<Option<Bearer>, StoreError> {
+    let is_it = Condition::any()
+        .add(machines::Column::TokenHash.eq(&token.0))
+        .add(machines::Column::NextTokenHash.eq(&token.0));
+    let row = machines::Entity::find().filter(is_it).one(db.connection()).await?;
+    row.map(|row| {
+        Ok(Bearer {
+            machine: parse(TABLE, &row.id)?,
+            user: parse(TABLE, &row.user_id)?,
+            is_next: row.next_token_hash.as_ref() == Some(&token.0),
+        })
+    })
+    .transpose()
+}
+
+/// Writes the renewal counter a daemon confirmed. It never goes back.
+pub async fn set_renewal(tx: &Tx, id: MachineId, renewal: u64) -> Result<(), StoreError> {
+    let renewal = number(TABLE, renewal)?;
+    machines::Entity::update_many()
+        .col_expr(machines::Column::Renewal, Expr::value(renewal))
+        .filter(machines::Column::Id.eq(id.to_string()))
+        .filter(machines::Column::Renewal.lt(renewal))
+        .exec(tx.connection())
+        .await?;
+    Ok(())
+}
+
+/// Locks a machine.
+pub async fn lock(tx: &Tx, id: MachineId, at: Timestamp) -> Result<(), StoreError> {
+    machines::ActiveModel {
+        id: Unchanged(id.to_string()),
+        locked_at: Set(Some(at.0)),
+        lease_until: Set(None),
+        ..Default::default()
+    }
+    .update(tx.connection())
+    .await?;
+    Ok(())
 }
 
 /// Writes that a daemon is connected: its epoch, its version, and until when that holds.
@@ -187,15 +293,6 @@ pub async fn disconnected(tx: &Tx, id: MachineId, at: Timestamp) -> Result<(), S
     Ok(())
 }
 
-/// How far the journal of a machine has been applied.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Watermark {
-    /// Which journal; `None` before the first report.
-    pub journal: Option<String>,
-    /// The last number applied from it.
-    pub applied: u64,
-}
-
 /// Returns how far the journal of a machine has been applied.
 pub async fn watermark(db: &impl Access, id: MachineId) -> Result<Option<Watermark>, StoreError> {
     let row = machines::Entity::find_by_id(id.to_string()).one(db.connection()).await?;
@@ -234,5 +331,7 @@ fn machine(row: machines::Model) -> Result<Machine, StoreError> {
         registered_at: Timestamp(row.registered_at),
         last_seen_at: Timestamp(row.last_seen_at),
         lease_until: row.lease_until.map(Timestamp),
+        renewal: count(TABLE, row.renewal)?,
+        locked_at: row.locked_at.map(Timestamp),
     })
 }

@@ -4,8 +4,8 @@ use chatroom_domain::messages::{Message, Sender};
 use chatroom_protocol::api::rooms::{MessageKind, Target};
 use chatroom_protocol::{MessageId, RoomId, TaskId, Timestamp};
 use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ActiveValue::Unchanged, ColumnTrait, EntityTrait, QueryFilter, QueryOrder,
-    QuerySelect, Select,
+    ActiveModelTrait, ActiveValue::Set, ActiveValue::Unchanged, ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter,
+    QueryOrder, QuerySelect, Select,
 };
 
 use crate::entities::messages;
@@ -81,6 +81,11 @@ pub async fn queue(db: &impl Access, room: RoomId) -> Result<Vec<Message>, Store
         .all(db.connection())
         .await?;
     rows.into_iter().map(message).collect()
+}
+
+/// Counts the messages that wait in a room.
+pub async fn count_queued(db: &impl Access, room: RoomId) -> Result<u64, StoreError> {
+    Ok(of_room(room).filter(messages::Column::Queued.eq(true)).count(db.connection()).await?)
 }
 
 /// Moves a queued message into the history, as the task it became.

@@ -4,13 +4,13 @@ use chatroom_domain::access::Caller;
 use chatroom_domain::agents::Run;
 use chatroom_domain::secrets::TokenHash;
 use chatroom_protocol::{MachineId, Role, RoomId, RunId, Timestamp};
-use sea_orm::sea_query::Expr;
+use sea_orm::sea_query::{Expr, Query};
 use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ActiveValue::Unchanged, ColumnTrait, EntityTrait, QueryFilter, QueryOrder,
-    Select,
+    ActiveModelTrait, ActiveValue::Set, ActiveValue::Unchanged, ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter,
+    QueryOrder, Select,
 };
 
-use crate::entities::runs;
+use crate::entities::{agents, runs};
 use crate::row::{count, number, parse, parse_option, word};
 use crate::{Access, StoreError, Tx};
 
@@ -39,10 +39,32 @@ pub async fn insert(tx: &Tx, run: &Run, token: &TokenHash, token_until: Timestam
         created_at: Set(run.created_at.0),
         exited_at: Set(run.exited_at.map(|at| at.0)),
         exit_reason: Set(run.exit.clone()),
+        crashed: Set(run.crashed),
+        trouble: Set(run.trouble.clone()),
     }
     .insert(tx.connection())
     .await?;
     Ok(())
+}
+
+/// Forgets at most `limit` runs that ended before `before`, with their prompts and questions; returns how many.
+///
+/// The last run of an agent is kept, however old it is.
+pub async fn prune(tx: &Tx, before: Timestamp, limit: u64) -> Result<u64, StoreError> {
+    let kept = Query::select()
+        .column(agents::Column::RunId)
+        .from(agents::Entity)
+        .and_where(agents::Column::RunId.is_not_null())
+        .to_owned();
+    let old = Query::select()
+        .column(runs::Column::Id)
+        .from(runs::Entity)
+        .and_where(runs::Column::ExitedAt.lt(before.0))
+        .and_where(runs::Column::Id.not_in_subquery(kept))
+        .limit(limit)
+        .to_owned();
+    let deleted = runs::Entity::delete_many().filter(runs::Column::Id.in_subquery(old)).exec(tx.connection()).await?;
+    Ok(deleted.rows_affected)
 }
 
 /// Writes what has been reported of a run.
@@ -55,6 +77,8 @@ pub async fn update(tx: &Tx, run: &Run) -> Result<(), StoreError> {
         awaiting_handoff: Set(run.awaiting_handoff),
         exited_at: Set(run.exited_at.map(|at| at.0)),
         exit_reason: Set(run.exit.clone()),
+        crashed: Set(run.crashed),
+        trouble: Set(run.trouble.clone()),
         ..Default::default()
     }
     .update(tx.connection())
@@ -93,6 +117,17 @@ pub async fn live_in(db: &impl Access, room: RoomId, role: &Role) -> Result<Vec<
         .all(db.connection())
         .await?;
     rows.into_iter().map(run).collect()
+}
+
+/// Returns how many runs of a role crashed after `since`.
+pub async fn crashes(db: &impl Access, room: RoomId, role: &Role, since: Timestamp) -> Result<u64, StoreError> {
+    Ok(runs::Entity::find()
+        .filter(runs::Column::RoomId.eq(room.to_string()))
+        .filter(runs::Column::Role.eq(role.to_string()))
+        .filter(runs::Column::Crashed.eq(true))
+        .filter(runs::Column::ExitedAt.gt(since.0))
+        .count(db.connection())
+        .await?)
 }
 
 /// Looks up the live run a token belongs to; its lease must not be over.
@@ -151,5 +186,7 @@ fn run(row: runs::Model) -> Result<Run, StoreError> {
         created_at: Timestamp(row.created_at),
         exited_at: row.exited_at.map(Timestamp),
         exit: row.exit_reason,
+        crashed: row.crashed,
+        trouble: row.trouble,
     })
 }

@@ -42,14 +42,29 @@ pub async fn password_hash(db: &impl Access, id: UserId) -> Result<Option<String
     Ok(row.and_then(|row| row.password_hash))
 }
 
-/// Replaces the hash of a person's password.
-pub async fn set_password_hash(tx: &Tx, id: UserId, hash: String) -> Result<(), StoreError> {
+/// Replaces the hash of a person's password; without one they sign in by link only.
+pub async fn set_password_hash(tx: &Tx, id: UserId, hash: Option<String>) -> Result<(), StoreError> {
     users::Entity::update_many()
         .col_expr(users::Column::PasswordHash, Expr::value(hash))
         .filter(users::Column::Id.eq(id.to_string()))
         .exec(tx.connection())
         .await?;
     Ok(())
+}
+
+/// Lists whoever has this e-mail or, else, this name.
+pub async fn called(db: &impl Access, who: &str) -> Result<Vec<User>, StoreError> {
+    if let Ok(email) = Email::parse(who)
+        && let Some((user, _)) = by_email(db, &email).await?
+    {
+        return Ok(vec![user]);
+    }
+    let rows = users::Entity::find()
+        .filter(users::Column::Name.eq(who))
+        .order_by_asc(users::Column::Email)
+        .all(db.connection())
+        .await?;
+    rows.into_iter().map(user).collect()
 }
 
 /// Returns the person whose account is the oldest, if there is any.

@@ -3,7 +3,7 @@
 use chatroom_domain::tasks::Waiter;
 use chatroom_protocol::{Role, RoomId, Timestamp};
 use sea_orm::sea_query::{Expr, OnConflict};
-use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter};
+use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QuerySelect as _};
 
 use crate::entities::waiters;
 use crate::row::parse;
@@ -60,6 +60,17 @@ pub async fn seen(tx: &Tx, room: RoomId, role: &Role, connection: &str, at: Time
         .exec(tx.connection())
         .await?;
     Ok(updated.rows_affected > 0)
+}
+
+/// Forgets at most `limit` waits that ended before `before`; returns how many.
+pub async fn prune(tx: &Tx, before: Timestamp, limit: u64) -> Result<u64, StoreError> {
+    let ended =
+        waiters::Entity::find().filter(waiters::Column::EndedAt.lt(before.0)).limit(limit).all(tx.connection()).await?;
+    let mut forgotten = 0;
+    for row in ended {
+        forgotten += waiters::Entity::delete_by_id((row.room_id, row.role)).exec(tx.connection()).await?.rows_affected;
+    }
+    Ok(forgotten)
 }
 
 fn waiter(row: waiters::Model) -> Result<Waiter, StoreError> {

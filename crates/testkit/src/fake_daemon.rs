@@ -3,9 +3,11 @@
 //!
 //! It speaks the real tunnel, so what a test sees is what a daemon would see.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use axum::body::Body;
 use axum::extract::{Path, Query, Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
@@ -14,12 +16,14 @@ use axum::{Json, Router};
 use chatroom_protocol::api::agents::RunActivity;
 use chatroom_protocol::api::commands::CommandStatus;
 use chatroom_protocol::api::daemon::{
-    CommandOutcome, CommandReceipt, DecidePermission, LiveRun, Ping, Pong, PromptReceipt, PushCommand, PushPrompt,
+    CommandOutcome, CommandReceipt, DecidePermission, LiveRun, OpenLink, Ping, Pong, PromptReceipt, PushCommand,
+    PushPrompt, Renewal,
 };
-use chatroom_protocol::api::machines::ToolFacts;
+use chatroom_protocol::api::machines::{MachineCredential, ToolFacts};
 use chatroom_protocol::api::reports::Fact;
 use chatroom_protocol::{ErrorCode, MachineId, PROTOCOL_VERSION, PermissionId, Problem, RunId, Tool};
 use chatroom_tunnel::{Conn, Dial, DialError, dial};
+use futures_util::stream::{self, StreamExt as _};
 use reqwest::header::{HeaderMap, HeaderValue};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
@@ -44,6 +48,8 @@ pub struct Computer {
     pub tools: Vec<Tool>,
     /// Which journal it keeps.
     pub journal: String,
+    /// The renewal counter on its disk.
+    pub renewal: Arc<AtomicU64>,
 }
 
 impl Computer {
@@ -67,7 +73,24 @@ impl Computer {
             client: client.with_token(token("machineToken")),
             tools: tools.to_vec(),
             journal: "journal-1".to_owned(),
+            renewal: Arc::default(),
         }
+    }
+
+    /// Returns the same computer with another credential.
+    #[must_use]
+    pub fn with_credential(&self, credential: &MachineCredential) -> Self {
+        Self {
+            platform_token: credential.platform_token.clone(),
+            client: self.client.with_token(&credential.machine_token),
+            ..self.clone()
+        }
+    }
+
+    /// Returns a copy of this computer's disk as it is now: from here on each counts for itself.
+    #[must_use]
+    pub fn copy(&self) -> Self {
+        Self { renewal: Arc::new(AtomicU64::new(self.renewal.load(Ordering::SeqCst))), ..self.clone() }
     }
 
     /// Returns its path.
@@ -77,10 +100,15 @@ impl Computer {
 
     /// Dials as its daemon of this epoch, without waiting for anything.
     pub async fn dial(&self, epoch: u64, protocol: u32) -> Result<Conn, DialError> {
+        dial(&self.target(epoch, protocol)).await
+    }
+
+    /// Returns where and how its daemon dials.
+    pub fn target(&self, epoch: u64, protocol: u32) -> Dial {
         let url = Url::parse(&format!("{}/api/tunnel", self.client.base())).expect("an address");
         let mut target = Dial::new(url);
         target.headers = self.headers(epoch, protocol);
-        dial(&target).await
+        target
     }
 
     fn headers(&self, epoch: u64, protocol: u32) -> HeaderMap {
@@ -92,6 +120,7 @@ impl Computer {
             ("chatroom-protocol", protocol.to_string()),
             ("chatroom-version", "0.1.0".to_owned()),
             ("chatroom-journal", self.journal.clone()),
+            ("chatroom-renewal", self.renewal.load(Ordering::SeqCst).to_string()),
         ] {
             headers.insert(name, HeaderValue::try_from(value).expect("a header"));
         }
@@ -112,8 +141,14 @@ impl Computer {
 
     async fn serve(&self, epoch: u64, manner: Manner) -> FakeDaemon {
         let conn = self.dial(epoch, PROTOCOL_VERSION).await.expect("a tunnel");
-        let said = Said { heard: Arc::default(), manner: Arc::new(Mutex::new(manner)), computer: self.clone(), epoch };
         let shutdown = CancellationToken::new();
+        let said = Said {
+            heard: Arc::default(),
+            manner: Arc::new(Mutex::new(manner)),
+            computer: self.clone(),
+            epoch,
+            shutdown: shutdown.clone(),
+        };
         let serving = conn.serve(router(said.clone()), shutdown.clone().cancelled_owned());
         FakeDaemon {
             said,
@@ -132,6 +167,7 @@ pub fn registration(hostname: &str, tools: &[Tool]) -> Value {
 }
 
 /// How a daemon behaves.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fault of its own")]
 #[derive(Debug, Clone, Default)]
 pub struct Manner {
     /// Takes this long over a command of a type, such as `start-agent`.
@@ -140,8 +176,16 @@ pub struct Manner {
     pub outcome: Option<(CommandStatus, &'static str)>,
     /// What lives on it already.
     pub runs: Vec<LiveRun>,
+    /// Writes logs that never end, as fast as they are read.
+    pub endless_logs: bool,
+    /// Knows nothing of a second connection, as the version before.
+    pub one_connection: bool,
     /// The code it refuses a permission's answer with.
     pub refuses_answers: Option<ErrorCode>,
+    /// Whether a log that is followed goes on.
+    pub log_stays: bool,
+    /// Fails when it is to write a credential or a count down.
+    pub disk_is_full: bool,
 }
 
 /// What a daemon was asked.
@@ -153,10 +197,18 @@ pub struct Heard {
     pub commands: Vec<PushCommand>,
     /// The prompts pushed.
     pub prompts: Vec<(RunId, PushPrompt)>,
+    /// How many further connections it opened.
+    pub links: usize,
+    /// How many pieces of endless logs were taken from it.
+    pub log_pieces: usize,
+    /// How often it was told that the server leaves.
+    pub farewells: usize,
     /// The turns it should end.
     pub interrupts: Vec<RunId>,
     /// The answers to its questions.
     pub decisions: Vec<(RunId, PermissionId, DecidePermission)>,
+    /// The credentials it was to take.
+    pub credentials: Vec<MachineCredential>,
 }
 
 /// A daemon that is connected.
@@ -173,6 +225,7 @@ struct Said {
     manner: Arc<Mutex<Manner>>,
     computer: Computer,
     epoch: u64,
+    shutdown: CancellationToken,
 }
 
 impl Said {
@@ -189,6 +242,11 @@ impl FakeDaemon {
     /// Returns what it was asked so far.
     pub fn heard(&self) -> Heard {
         self.said.heard().clone()
+    }
+
+    /// Behaves like this from now on.
+    pub fn behave(&self, manner: Manner) {
+        *self.said.manner.lock().unwrap_or_else(PoisonError::into_inner) = manner;
     }
 
     /// Polls until what it was asked satisfies a test.
@@ -277,6 +335,10 @@ impl FakeDaemon {
 fn router(said: Said) -> Router {
     Router::new()
         .route("/platform/ping", post(ping))
+        .route("/platform/credential", post(credential))
+        .route("/platform/renewal", post(renewal))
+        .route("/platform/links", post(open_link))
+        .route("/platform/reconnect", post(reconnect))
         .route("/commands", post(command))
         .route("/agents/{run}/prompts", post(prompt))
         .route("/agents/{run}/interrupt", post(interrupt))
@@ -287,9 +349,30 @@ fn router(said: Said) -> Router {
 }
 
 async fn authorize(State(said): State<Said>, request: Request, next: Next) -> Response {
-    let expected = format!("Bearer {}", said.computer.platform_token);
     let shown = request.headers().get("authorization").and_then(|value| value.to_str().ok());
-    if shown == Some(expected.as_str()) { next.run(request).await } else { refusal(401, ErrorCode::NotSignedIn) }
+    let shown = shown.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
+    let taken = said.heard().credentials.iter().any(|credential| credential.platform_token == shown);
+    if shown == said.computer.platform_token || taken {
+        next.run(request).await
+    } else {
+        refusal(401, ErrorCode::NotSignedIn)
+    }
+}
+
+async fn credential(State(said): State<Said>, Json(credential): Json<MachineCredential>) -> Response {
+    if said.manner().disk_is_full {
+        return refusal(500, ErrorCode::Internal);
+    }
+    said.heard().credentials.push(credential);
+    axum::http::StatusCode::NO_CONTENT.into_response()
+}
+
+async fn renewal(State(said): State<Said>, Json(Renewal { renewal }): Json<Renewal>) -> Response {
+    if said.manner().disk_is_full {
+        return refusal(500, ErrorCode::Internal);
+    }
+    said.computer.renewal.store(renewal, Ordering::SeqCst);
+    axum::http::StatusCode::NO_CONTENT.into_response()
 }
 
 fn refusal(status: u16, code: ErrorCode) -> Response {
@@ -349,7 +432,7 @@ async fn prompt(State(said): State<Said>, Path(run): Path<RunId>, Json(push): Js
 
 async fn interrupt(State(said): State<Said>, Path(run): Path<RunId>) -> Json<Value> {
     said.heard().interrupts.push(run);
-    Json(json!({}))
+    Json(json!({ "changed": true }))
 }
 
 async fn decide(
@@ -370,6 +453,39 @@ struct Follow {
     follow: bool,
 }
 
-async fn log(Path(run): Path<RunId>, Query(Follow { follow }): Query<Follow>) -> String {
-    format!("{{\"run\":\"{run}\"}}\n{{\"follow\":{follow}}}\n")
+async fn log(State(said): State<Said>, Path(run): Path<RunId>, Query(Follow { follow }): Query<Follow>) -> Body {
+    let lines = format!("{{\"run\":\"{run}\"}}\n{{\"follow\":{follow}}}\n");
+    if said.manner().endless_logs {
+        let lines = bytes::Bytes::from(lines.repeat(500));
+        return Body::from_stream(stream::repeat_with(move || {
+            said.heard().log_pieces += 1;
+            Ok::<_, std::convert::Infallible>(lines.clone())
+        }));
+    }
+    if follow && said.manner().log_stays {
+        let lines = stream::iter([Ok::<_, std::convert::Infallible>(lines)]);
+        return Body::from_stream(lines.chain(stream::pending()));
+    }
+    Body::from(lines)
+}
+
+async fn open_link(State(said): State<Said>, Json(open): Json<OpenLink>) -> Response {
+    if said.manner().one_connection {
+        return refusal(404, ErrorCode::NotFound);
+    }
+    said.heard().links += 1;
+    let mut target = said.computer.target(said.epoch, PROTOCOL_VERSION);
+    target.headers.insert("chatroom-ticket", HeaderValue::try_from(open.ticket).expect("a header"));
+    tokio::spawn(async move {
+        if let Ok(conn) = dial(&target).await {
+            let shutdown = said.shutdown.clone().cancelled_owned();
+            let _ = conn.serve(router(said), shutdown).await;
+        }
+    });
+    axum::http::StatusCode::ACCEPTED.into_response()
+}
+
+async fn reconnect(State(said): State<Said>) -> Json<Value> {
+    said.heard().farewells += 1;
+    Json(json!({}))
 }

@@ -61,12 +61,22 @@ pub async fn fresh_database() -> anyhow::Result<Url> {
 /// A running cluster of this process; the watcher stops it when `lifeline` closes.
 pub struct Cluster {
     url: Url,
+    folder: PathBuf,
     _lifeline: std::process::ChildStdin,
 }
 
 impl Cluster {
     /// Starts a cluster that stops when the returned value is dropped or the process ends.
     pub fn start() -> anyhow::Result<Self> {
+        Self::start_with(&["fsync = off", "synchronous_commit = off", "full_page_writes = off"])
+    }
+
+    /// Starts one that writes to the disk as one in production does, to be measured.
+    pub fn start_durable() -> anyhow::Result<Self> {
+        Self::start_with(&[])
+    }
+
+    fn start_with(settings: &[&str]) -> anyhow::Result<Self> {
         let owner = Owner::choose()?;
         let folder = owner.private_folder()?;
         let data = folder.join("data");
@@ -80,16 +90,25 @@ impl Cluster {
             .args(["--username=chatroom", "--auth=trust", "--no-sync"])
             .args(["--encoding=UTF8", "--locale=C"]);
         run(&mut initdb)?;
-        run(&mut owner.settings(&data, &folder))?;
+        run(&mut owner.settings(&data, &folder, settings))?;
 
-        let mut start = owner.command("pg_ctl")?;
-        start.arg("--pgdata").arg(&data).args(["--wait", "--silent", "--log"]);
-        start.arg(folder.join("log")).arg("start");
-        run(&mut start)?;
+        run(&mut owner.start(&folder)?)?;
 
         let mut url = Url::parse("postgres://chatroom@localhost/postgres")?;
         url.query_pairs_mut().append_pair("host", &folder.to_string_lossy());
-        Ok(Self { url, _lifeline: lifeline })
+        Ok(Self { url, folder, _lifeline: lifeline })
+    }
+
+    /// Stops it, whoever is connected; its data stays.
+    pub fn halt(&self) -> anyhow::Result<()> {
+        let mut stop = Owner::choose()?.command("pg_ctl")?;
+        stop.arg("--pgdata").arg(self.folder.join("data")).args(["--mode", "fast", "--silent", "stop"]);
+        run(&mut stop)
+    }
+
+    /// Starts it again.
+    pub fn resume(&self) -> anyhow::Result<()> {
+        run(&mut Owner::choose()?.start(&self.folder)?)
     }
 
     /// Returns the URL of its `postgres` database.
@@ -118,6 +137,13 @@ impl Owner {
         Ok(self.become_owner(Command::new(program(name)?)))
     }
 
+    fn start(&self, folder: &Path) -> anyhow::Result<Command> {
+        let mut start = self.command("pg_ctl")?;
+        start.arg("--pgdata").arg(folder.join("data")).args(["--wait", "--silent", "--log"]);
+        start.arg(folder.join("log")).arg("start");
+        Ok(start)
+    }
+
     fn become_owner(&self, mut command: Command) -> Command {
         if let Some(user) = &self.0 {
             command.uid(user.uid.as_raw()).gid(user.gid.as_raw());
@@ -136,12 +162,12 @@ impl Owner {
         Ok(folder)
     }
 
-    fn settings(&self, data: &Path, folder: &Path) -> Command {
-        let script = r#"printf '%s\n' "listen_addresses = ''" "unix_socket_directories = '$2'" \
-            'fsync = off' 'synchronous_commit = off' 'full_page_writes = off' \
-            'max_connections = 300' 'shared_buffers = 32MB' >> "$1/postgresql.conf""#;
+    fn settings(&self, data: &Path, folder: &Path, more: &[&str]) -> Command {
+        let script = r#"data=$1 folder=$2; shift 2
+            printf '%s\n' "listen_addresses = ''" "unix_socket_directories = '$folder'" \
+            'max_connections = 300' 'shared_buffers = 32MB' "$@" >> "$data/postgresql.conf""#;
         let mut shell = self.become_owner(Command::new("sh"));
-        shell.args(["-c", script, "settings"]).arg(data).arg(folder);
+        shell.args(["-c", script, "settings"]).arg(data).arg(folder).args(more);
         shell
     }
 

@@ -14,6 +14,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::time::timeout;
 use tower::ServiceExt as _;
 
+use crate::form::Form;
 use crate::settings::{FRAME, HEADERS, NEVER, SEND_BUFFER, STREAMS, Settings};
 use crate::stream::{BoxedStream, Stream};
 use crate::tether::Tether;
@@ -23,6 +24,7 @@ use crate::watch::{Ending, Watch, Watched};
 pub struct Conn {
     stream: BoxedStream,
     headers: HeaderMap,
+    form: Form,
     settings: Settings,
 }
 
@@ -54,13 +56,22 @@ impl Conn {
     ///
     /// `headers` are those with which the server agreed to it.
     pub fn over(stream: impl Stream, headers: HeaderMap) -> Self {
-        Self { stream: Box::new(stream), headers, settings: Settings::default() }
+        Self { stream: Box::new(stream), headers, form: Form::Upgrade, settings: Settings::default() }
     }
 
     /// Replaces the settings.
     #[must_use]
     pub fn with(self, settings: Settings) -> Self {
         Self { settings, ..self }
+    }
+
+    pub(crate) fn carried_as(self, form: Form) -> Self {
+        Self { form, ..self }
+    }
+
+    /// Returns how it is carried.
+    pub fn form(&self) -> Form {
+        self.form
     }
 
     /// Returns the headers with which the server accepted the connection.

@@ -1,7 +1,7 @@
 //! Both ends of the reverse HTTP/2 connection.
 //!
 //! A daemon behind any firewall [dials](dial()) the server with one HTTP/1.1
-//! `Upgrade` request. Then the roles flip: over that byte stream the daemon
+//! `Upgrade` request, or a WebSocket where nothing else gets through. Then the roles flip: over that byte stream the daemon
 //! [serves](Conn::serve) an axum `Router` by HTTP/2, and the server is the
 //! client, holding a [`Link`] to send requests down.
 //!
@@ -18,6 +18,7 @@
 
 mod conn;
 pub mod dial;
+mod form;
 mod forward;
 mod link;
 mod links;
@@ -27,9 +28,11 @@ mod stream;
 mod tether;
 mod upgrade;
 mod watch;
+mod websocket;
 
 pub use conn::{Conn, Ended, ServeError};
-pub use dial::{Dial, DialError, dial};
+pub use dial::{Dial, DialError, Proxies, Proxy, dial};
+pub use form::Form;
 pub use forward::{BadPath, for_peer};
 pub use link::{Closed, ConnectError, Driver, Link, LinkError};
 pub use links::{Generation, Links};

@@ -40,8 +40,9 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            keep_alive_interval: Duration::from_secs(15),
-            keep_alive_timeout: Duration::from_secs(10),
+            // A frozen peer is given up and written down within 25 seconds.
+            keep_alive_interval: Duration::from_secs(14),
+            keep_alive_timeout: Duration::from_secs(9),
             drain: Duration::from_secs(10),
             stream_window: STREAM_WINDOW,
             connection_window: STALLED_READERS * STREAM_WINDOW + 4 * 1024 * 1024,

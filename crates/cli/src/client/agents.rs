@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use chatroom_protocol::api::Done;
 use chatroom_protocol::api::agents::{Agents, AnswerPermission, ShareAgent};
 use chatroom_protocol::{PermissionId, Role, RoomId, RunId};
 use reqwest::{Method, Response};
@@ -17,9 +18,11 @@ impl Client {
         self.get(&format!("/api/chatrooms/{room}/agents")).await
     }
 
-    /// Ends the agent's turn.
-    pub async fn interrupt(&self, room: RoomId, role: &Role) -> Result<(), ApiError> {
-        self.done(Method::POST, &format!("/api/chatrooms/{room}/agents/{role}/interrupt"), None::<&()>).await
+    /// Ends the agent's turn. Returns whether it was in one.
+    pub async fn interrupt(&self, room: RoomId, role: &Role) -> Result<bool, ApiError> {
+        let path = format!("/api/chatrooms/{room}/agents/{role}/interrupt");
+        let answer = self.send(Method::POST, &path, None::<&()>, Again::Harmless, super::PATIENCE).await?;
+        Ok(self.read::<Done>(answer).await?.changed)
     }
 
     /// Answers what an agent asks.

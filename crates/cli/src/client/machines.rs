@@ -21,6 +21,11 @@ impl Client {
         self.post(&format!("/api/machines/{machine}/credential"), &(), Again::Harmless).await
     }
 
+    /// Replaces the credential of a connected machine without an interruption.
+    pub async fn rotate_credential(&self, machine: MachineId) -> Result<(), ApiError> {
+        self.done(Method::POST, &format!("/api/machines/{machine}/credential/rotate"), Some(&())).await
+    }
+
     /// Lists the caller's machines.
     pub async fn machines(&self) -> Result<Vec<MachineView>, ApiError> {
         Ok(self.get::<Machines>("/api/machines").await?.machines)

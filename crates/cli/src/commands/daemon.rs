@@ -1,5 +1,7 @@
 //! `chatroom machine daemon`: the background process that runs agents on this computer.
 
+mod install;
+
 use std::fmt::Write as _;
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::Path;
@@ -11,6 +13,7 @@ use anyhow::{Context as _, Result};
 use chatroom_daemon::control::{self, Started, Stopped};
 use chatroom_daemon::home::Home;
 use chatroom_daemon::logs::Rotating;
+use chatroom_daemon::service::UNUSABLE;
 use chatroom_daemon::status::{self, DaemonStatus};
 use chatroom_daemon::{DaemonError, Exit, Options, Shutdown};
 use clap::{Args, Subcommand};
@@ -32,6 +35,8 @@ const LOG: u64 = 8 * 1024 * 1024;
 const TAIL: u64 = 64 * 1024;
 /// Exit code of `status` while nothing runs.
 const NOT_RUNNING: u8 = 3;
+/// Exit code of a daemon that a newer one of its machine replaced: whoever restarts it would only quarrel with that one.
+const SUPERSEDED: u8 = 4;
 
 /// The background process that runs agents on this computer.
 #[derive(Debug, Subcommand)]
@@ -44,6 +49,10 @@ pub enum Daemon {
     Status(Format),
     /// Print its log.
     Logs(Logs),
+    /// Have it started by itself, as a service of yours (systemd, launchd).
+    Install(Format),
+    /// End and remove that service.
+    Uninstall(Format),
 }
 
 /// How.
@@ -55,6 +64,9 @@ pub struct Start {
     /// Leave the terminal, and log to a file; how the program starts itself.
     #[arg(long, hide = true, requires = "foreground")]
     background: bool,
+    /// Log to a file, and end well where another start would not help; how a service is started.
+    #[arg(long, hide = true, requires = "foreground")]
+    service: bool,
     #[command(flatten)]
     format: Format,
 }
@@ -70,20 +82,45 @@ pub struct Logs {
 /// Does something with the daemon.
 pub async fn run(verb: Daemon, shell: &Shell) -> Result<ExitCode> {
     match verb {
+        Daemon::Start(verb) if verb.service => supervised(&verb, shell).await,
         Daemon::Start(verb) if verb.foreground => foreground(&verb, shell).await,
         Daemon::Start(verb) => start(verb.format, shell).await,
         Daemon::Stop(format) => stop(format, shell).await,
         Daemon::Status(format) => status(format, shell).await,
         Daemon::Logs(verb) => logs(&verb, shell).await,
+        Daemon::Install(format) => install::install(format, shell).await,
+        Daemon::Uninstall(format) => install::uninstall(format, shell),
+    }
+}
+
+/// Runs it for a supervisor of services, which starts again what failed: what would fail again must not look like it.
+async fn supervised(verb: &Start, shell: &Shell) -> Result<ExitCode> {
+    if let Err(error) = ready(shell) {
+        crate::failure::report(&error);
+        return Ok(ExitCode::from(UNUSABLE));
+    }
+    match foreground(verb, shell).await {
+        Err(error) if matches!(error.downcast_ref(), Some(DaemonError::AlreadyRunning { .. })) => {
+            output::talk(format!("{error}; this service ends, and takes over at its next start."));
+            Ok(DONE)
+        }
+        Err(error) if matches!(error.downcast_ref(), Some(DaemonError::Credential(_))) => {
+            crate::failure::report(&error);
+            Ok(ExitCode::from(UNUSABLE))
+        }
+        // A newer daemon has its place; started again, it would only quarrel with that one.
+        Ok(ended) if ended == ExitCode::from(SUPERSEDED) => Ok(DONE),
+        ended => ended,
     }
 }
 
 async fn foreground(verb: &Start, shell: &Shell) -> Result<ExitCode> {
     let home = ready(shell)?;
-    if !verb.background {
+    let alone = verb.background || verb.service;
+    if !alone {
         introduce(shell).await?;
     }
-    if verb.background {
+    if alone {
         control::leave_session();
         home.folder("logs")?;
         let log = Rotating::open(control::log_file(&home), LOG).context("the log cannot be written")?;
@@ -147,7 +184,8 @@ async fn start(format: Format, shell: &Shell) -> Result<ExitCode> {
     let home = ready(shell)?;
     introduce(shell).await?;
     let exe = std::env::current_exe().context("this program cannot find itself")?;
-    let status = match control::spawn_detached(&exe, &home, &BACKGROUND).await? {
+    let waiting = |what: &str| output::talk(format!("{what}; waiting for that."));
+    let status = match control::spawn_detached(&exe, &home, &BACKGROUND, waiting).await? {
         Started::Up(status) | Started::Waiting(status) => status,
     };
     output::either(format.json, &view(&status, None), || {
@@ -200,6 +238,7 @@ fn view(status: &DaemonStatus, person: Option<&str>) -> serde_json::Value {
         "machineId": status.machine_id,
         "serverUrl": server(status),
         "connected": status.connected,
+        "locked": status.locked,
         "signedInAs": person,
         "lastError": status.last_error,
         "agents": status.agents,
@@ -211,7 +250,14 @@ fn text(status: &DaemonStatus, person: Option<&str>) -> String {
     let mut line = |name: &str, value: &str| {
         let _ = writeln!(text, "{name:<13}{value}");
     };
-    line("connected", if status.connected { "yes" } else { "no" });
+    line(
+        "connected",
+        match (status.connected, status.locked) {
+            (true, _) => "yes",
+            (false, true) => "no: locked",
+            (false, false) => "no",
+        },
+    );
     line("server", server(status).unwrap_or("none yet"));
     line("signed in", &person.map_or_else(|| "nobody".to_owned(), output::one_line));
     line("epoch", &status.epoch.to_string());
@@ -276,6 +322,7 @@ pub fn ending(ended: Result<Exit, DaemonError>) -> Result<ExitCode> {
     let exit = ended?;
     if exit == Exit::Superseded {
         output::talk(format!("Event: superseded: {}.", exit.reason()));
+        return Ok(ExitCode::from(SUPERSEDED));
     }
     Ok(DONE)
 }

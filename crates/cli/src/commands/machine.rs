@@ -2,6 +2,8 @@
 
 mod allow;
 mod join;
+mod rotate;
+mod unlock;
 
 use std::process::ExitCode;
 
@@ -26,6 +28,10 @@ pub enum Machine {
     Rename(Rename),
     /// Remove a machine: its credential dies, its agents stop.
     Remove(Remove),
+    /// Replace a machine's credential, without an interruption.
+    Rotate(rotate::Rotate),
+    /// Let this computer back in after its machine was locked or refused; every copy of its home stays out.
+    Unlock(unlock::Unlock),
     /// Show or change what this machine permits.
     Allow(allow::Allow),
     /// Print the line by which another computer joins.
@@ -61,6 +67,8 @@ pub async fn run(verb: Machine, shell: &Shell) -> Result<ExitCode> {
         Machine::List(_) => "machine list",
         Machine::Rename(_) => "machine rename",
         Machine::Remove(_) => "machine remove",
+        Machine::Rotate(_) => "machine rotate",
+        Machine::Unlock(_) => "machine unlock",
         Machine::Allow(_) => "machine allow",
         Machine::Add(_) => "machine add",
         Machine::Join(_) => "machine join",
@@ -71,6 +79,8 @@ pub async fn run(verb: Machine, shell: &Shell) -> Result<ExitCode> {
         Machine::List(format) => list(format, shell).await,
         Machine::Rename(verb) => rename(verb, shell).await,
         Machine::Remove(verb) => remove(&verb, shell).await,
+        Machine::Rotate(verb) => rotate::run(&verb, shell).await,
+        Machine::Unlock(verb) => unlock::run(&verb, shell).await,
         Machine::Allow(verb) => allow::run(&verb, shell),
         Machine::Add(format) => add(format, shell).await,
         Machine::Join(verb) => join::run(&verb, shell).await,
@@ -91,7 +101,9 @@ async fn list(format: Format, shell: &Shell) -> Result<ExitCode> {
         let rows: Vec<_> = machines
             .iter()
             .map(|machine| {
-                let online = if machine.daemon_connected {
+                let online = if machine.locked_at.is_some() {
+                    "locked".to_owned()
+                } else if machine.daemon_connected {
                     "online".to_owned()
                 } else {
                     format!("offline, seen {}", times::ago(machine.last_seen_at, now))
@@ -102,6 +114,17 @@ async fn list(format: Format, shell: &Shell) -> Result<ExitCode> {
             .collect();
         output::table(&["NAME", "STATUS", "TOOLS", "MACHINE ID", ""], &rows)
     })?;
+    if !format.json && machines.iter().any(|machine| machine.locked_at.is_some()) {
+        output::talk(
+            "A locked machine's home was used from two places, or an old copy of it was put back. On the right computer, \
+             signed in, run `chatroom machine unlock`; every other copy stays refused.",
+        );
+    }
+    for machine in &machines {
+        if let Some(upgrade) = &machine.upgrade {
+            output::talk(format!("{}: {upgrade}", output::one_line(&machine.alias)));
+        }
+    }
     Ok(DONE)
 }
 

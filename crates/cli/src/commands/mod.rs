@@ -1,5 +1,6 @@
 //! The verbs, one file each.
 
+mod admin;
 mod agent;
 mod auth;
 mod context;
@@ -41,6 +42,9 @@ pub enum Verb {
     Up(up::Up),
     /// Run the server alone.
     Server(server::Server),
+    /// What an operator does at the server's computer: backups, and ways back in.
+    #[command(subcommand)]
+    Admin(admin::Admin),
     /// Sign in and out.
     #[command(subcommand)]
     Auth(auth::Auth),
@@ -88,6 +92,7 @@ pub async fn run(verb: Verb, shell: &Shell) -> Result<ExitCode> {
     match verb {
         Verb::Up(verb) => up::run(verb, shell).await,
         Verb::Server(verb) => server::run(verb, shell).await,
+        Verb::Admin(verb) => admin::run(verb, shell).await,
         Verb::Auth(verb) => auth::run(verb, shell).await,
         Verb::Room(verb) => room::run(verb, shell).await,
         Verb::Message(message::Message::Send(verb)) => message::send(verb, shell).await,

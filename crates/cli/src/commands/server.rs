@@ -52,6 +52,9 @@ pub struct Server {
     /// How many days the event feed reaches back.
     #[arg(long, value_name = "DAYS")]
     event_retention_days: Option<u32>,
+    /// How many days runs that are over are remembered.
+    #[arg(long, value_name = "DAYS")]
+    run_retention_days: Option<u32>,
     /// Print every setting and where it comes from, and end.
     #[arg(long)]
     print_config: bool,
@@ -72,6 +75,7 @@ impl Server {
             log_format: self.log_format,
             open_sign_up: self.open_sign_up.then_some(true),
             event_retention_days: self.event_retention_days,
+            run_retention_days: self.run_retention_days,
             binary: std::env::current_exe().ok(),
         }
     }
@@ -88,7 +92,10 @@ pub async fn run(verb: Server, shell: &Shell) -> Result<ExitCode> {
     }
     logging::start(shell, look(&config), "info", std::io::stderr)?;
     let mut signals = Signals::listen()?;
-    let server = chatroom_server::serve::Server::start(config).await?;
+    let server = tokio::select! {
+        started = chatroom_server::serve::Server::start(config) => started?,
+        signal = signals.next() => anyhow::bail!("{signal} before the server ran"),
+    };
     let url = server.app.config.public_url.to_string();
     output::data(&format!("The server runs at {url}"))?;
     if let Some(secret) = server.sign_up_secret().await? {

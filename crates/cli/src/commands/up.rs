@@ -25,8 +25,8 @@ use crate::{failure, logging, output, this_home, usage};
 
 /// How long the daemon may take to be seen by the server.
 const SETTLING: Duration = Duration::from_secs(10);
-/// Where the server may have its database from.
-const DATABASE: [&str; 2] = ["DATABASE_URL", "CHATROOM_DATABASE_URL"];
+/// Where the server may have its database from, the first that is set.
+const DATABASE: [&str; 2] = ["CHATROOM_DATABASE_URL", "DATABASE_URL"];
 
 /// Where.
 #[derive(Debug, Args)]
@@ -56,7 +56,10 @@ pub async fn run(verb: Up, shell: &Shell) -> Result<ExitCode> {
     let config = Config::load(Purpose::Up, flags, shell.env())?;
     logging::start(shell, server::look(&config), "warn", std::io::stderr)?;
     let mut signals = Signals::listen()?;
-    let server = Server::start(config).await?;
+    let server = tokio::select! {
+        started = Server::start(config) => started?,
+        signal = signals.next() => bail!("{signal} before everything was up"),
+    };
     let shutdown = Shutdown::default();
     let mut started = None;
     let begun = tokio::select! {
@@ -138,10 +141,12 @@ async fn begin(
     this_home::save_auth(shell, &url, &session)?;
     let allowed = this_home::allow_directory(shell, &shell.cwd);
 
-    // The database is the server's: no agent is told where it is.
+    // No agent is told where the server's database is. A project's own DATABASE_URL is another matter.
+    let own = std::env::var_os(DATABASE[0]).is_some();
+    let withheld = if own { &DATABASE[..1] } else { &DATABASE[..] };
     let vars =
         std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-    let ambient = Ambient::new(vars.filter(|(name, _)| !DATABASE.contains(&name.as_str())));
+    let ambient = Ambient::new(vars.filter(|(name, _)| !withheld.contains(&name.as_str())));
     let options = Options { ambient: Some(ambient), ..Options::new(this_home::open(shell)?, shutdown.clone()) };
     let running = chatroom_daemon::run(options);
     let daemon = started.insert(tokio::spawn(async { daemon::ending(running.await).map(drop) }));

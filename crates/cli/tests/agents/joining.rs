@@ -44,9 +44,16 @@ async fn a_second_computer_joins_with_the_printed_line_and_takes_commands() {
 
     let started = shell("\"$HOME/.local/bin/chatroom\" machine daemon start").output().await.expect("sh");
     assert!(started.status.success(), "{}", String::from_utf8_lossy(&started.stderr));
-    let machines = alice.get("/api/machines").await.body;
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    let machines = loop {
+        let machines = alice.get("/api/machines").await.body;
+        if machines["machines"][0]["daemonConnected"] == json!(true) {
+            break machines;
+        }
+        assert!(std::time::Instant::now() < until, "{machines}");
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    };
     let machine = &machines["machines"][0];
-    assert_eq!(machine["daemonConnected"], json!(true), "{machines}");
     let path_of = format!("/api/machines/{}/commands", machine["machineId"].as_str().expect("an id"));
     let ping = alice.post(&path_of, json!({ "type": "ping" })).await.body;
     let path_of_ping = format!("{path_of}/{}", ping["commandId"].as_str().expect("an id"));

@@ -95,13 +95,14 @@ async fn another_members_hand_off_and_answer_do_not_reach_my_agent() {
     let wait = json!({ "connectionId": connection });
     let got = bob.post(&format!("/api/chatrooms/{room}/roles/helper/wait"), wait).await.body;
     assert_eq!(got["event"], "task", "{got}");
-    let before = model.requests().len();
     let pass = json!({ "nextRole": "builder", "content": "[[run: echo passed > passed.txt]]" });
     let passed = bob.post(&format!("/api/chatrooms/{room}/roles/helper/handoff"), pass).await;
     assert_eq!(passed.status, 200, "{}", passed.body);
     let tasks = alice.get(&format!("/api/chatrooms/{room}/tasks")).await.body;
     assert_eq!(tasks["tasks"][0]["heldForOwner"], json!(true), "{tasks}");
-    assert_eq!(model.requests().len(), before, "no word of bob's reached the model");
+    // The agent itself may still be told to hand its own task on.
+    let read = model.requests().iter().any(|request| request.body.to_string().contains("passed.txt"));
+    assert!(!read, "no word of bob's reached the model");
     assert!(!laptop.work_dir().join("passed.txt").exists());
 }
 

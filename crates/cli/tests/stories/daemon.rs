@@ -36,8 +36,11 @@ async fn signing_in_and_starting_the_daemon_is_all_it_takes() {
     let desk = Desk::of(&world, &ada).await;
     let started = desk.run("machine daemon start").await.exits(0);
     assert!(started.out.contains("is connected"), "{}", started.all());
-    let machines = ada.get("/api/machines").await.body;
-    assert_eq!(machines["machines"][0]["daemonConnected"], true, "{machines}");
+    // The server writes it down once it has asked the daemon who it is.
+    until("the machine is online", async || {
+        ada.get("/api/machines").await.body["machines"][0]["daemonConnected"] == true
+    })
+    .await;
     stop(&desk).await;
 }
 

@@ -4,10 +4,15 @@ use std::fmt::Write as _;
 
 use crate::desk::Desk;
 
-const VERBS: [&str; 42] = [
+const VERBS: [&str; 49] = [
     "",
     "up",
     "server",
+    "admin",
+    "admin reset-password",
+    "admin sign-in-link",
+    "admin backup",
+    "admin restore",
     "auth",
     "auth login",
     "auth logout",
@@ -38,6 +43,8 @@ const VERBS: [&str; 42] = [
     "machine list",
     "machine rename",
     "machine remove",
+    "machine rotate",
+    "machine unlock",
     "machine allow",
     "machine add",
     "machine join",
@@ -66,7 +73,7 @@ async fn every_verb_explains_itself() {
 async fn the_daemon_verbs_explain_themselves() {
     let desk = Desk::new();
     let mut all = String::new();
-    for verb in ["start", "stop", "status", "logs"] {
+    for verb in ["start", "stop", "status", "logs", "install", "uninstall"] {
         let help = desk.run(&format!("machine daemon {verb} --help")).await.exits(0);
         let _ = write!(all, "$ chatroom machine daemon {verb}\n{}\n", help.out);
     }

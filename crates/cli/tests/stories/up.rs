@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::desk::{Desk, PATIENCE, Running};
 
 /// Takes a port that is free right now.
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     listener.local_addr().expect("its address").port()
 }
@@ -83,8 +83,12 @@ async fn up_prints_a_link_that_signs_in_and_what_to_do_next() {
 async fn up_says_which_flag_helps_when_the_port_is_taken() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = taken.local_addr().expect("its address").port();
-    let ended = Desk::new().run(&format!("up --port {port}")).await.exits(1);
-    assert!(ended.err.contains("--port"), "{}", ended.all());
+    for verb in ["up", "server"] {
+        let desk = Desk::new();
+        let ended = desk.run(&format!("{verb} --port {port}")).await.exits(1);
+        assert!(ended.err.contains("--port"), "{}", ended.all());
+        assert!(!desk.home().join("server").exists(), "`{verb}` left a half-made folder behind");
+    }
 }
 
 #[tokio::test]

@@ -58,7 +58,7 @@ async fn us_4_a_daemon_is_started_and_receives_commands() {
     assert!(started.out.contains("is connected to"), "{}", started.all());
 
     let id = desk.file("machine.json")["machineId"].as_str().expect("an id").to_owned();
-    assert_eq!(ada.get(&format!("/api/machines/{id}")).await.body["daemonConnected"], true);
+    until("it is online", async || ada.get(&format!("/api/machines/{id}")).await.body["daemonConnected"] == true).await;
     let path = format!("/api/machines/{id}/commands");
     let sent = ada.post(&path, serde_json::json!({ "type": "ping" })).await;
     let path = format!("{path}/{}", sent.text("commandId"));

@@ -7,6 +7,9 @@ use serde_json::Value;
 use super::{Out, text_of};
 use crate::supervisor::event::RunEvent;
 
+/// How many calls may be under way at once.
+const MAX_CALLS: usize = 1_000;
+
 /// The calls of a turn.
 #[derive(Default)]
 pub(super) struct Calls(HashMap<String, Call>);
@@ -25,7 +28,12 @@ pub(super) struct Call {
 impl Calls {
     /// Takes over what an update says of a call.
     pub(super) fn learn(&mut self, update: &Value) {
-        let call = self.0.entry(text_of(update, "toolCallId").to_owned()).or_default();
+        let id = text_of(update, "toolCallId");
+        if self.0.len() >= MAX_CALLS && !self.0.contains_key(id) {
+            // None of them came back: their stories are told without what was announced.
+            self.0.clear();
+        }
+        let call = self.0.entry(id.to_owned()).or_default();
         if let Some(title) = update["title"].as_str() {
             if call.name.is_empty() {
                 title.clone_into(&mut call.name);

@@ -92,3 +92,22 @@ pub enum Entry {
         through: u64,
     },
 }
+
+impl Entry {
+    /// Returns what it is about in one word: its type, or for a report the fact's.
+    pub fn kind(&self) -> String {
+        let body = match self {
+            Self::Fact { fact } | Self::Report { report: Report { fact, .. } } => serde_json::to_value(fact),
+            entry => serde_json::to_value(entry),
+        };
+        body.ok().and_then(|body| Some(body.get("type")?.as_str()?.to_owned())).unwrap_or_default()
+    }
+
+    /// Returns whether it is something asked for, not something that happened.
+    pub(super) fn can_be_refused(&self) -> bool {
+        matches!(
+            self,
+            Self::CommandReceived { .. } | Self::PromptAccepted { .. } | Self::RunSpawned { .. } | Self::Applied { .. }
+        )
+    }
+}

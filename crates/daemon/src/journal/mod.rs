@@ -13,10 +13,12 @@ mod state;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use chatroom_protocol::api::reports::Report;
 use chatroom_streams::{Log, LogError, Position};
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
 use ulid::Ulid;
 
 pub use entry::Entry;
@@ -26,6 +28,10 @@ use crate::home::{Home, HomeError};
 
 /// Beyond this the file is begun anew.
 const FULL: u64 = 8 * 1024 * 1024;
+/// How much must fit before a full disk counts as free again.
+const ROOM: usize = 64 * 1024;
+/// How soon what could not be written is tried again.
+const AGAIN: Duration = Duration::from_secs(1);
 /// How many waiting records go into one write.
 const TOGETHER: usize = 512;
 
@@ -73,6 +79,9 @@ pub struct Journal {
     writes: mpsc::UnboundedSender<Write>,
     state: Arc<Mutex<State>>,
     last_seq: watch::Receiver<u64>,
+    trouble: watch::Receiver<Option<String>>,
+    /// Cancelled when nothing is worth waiting for any more.
+    ending: CancellationToken,
 }
 
 /// The thread that writes. It ends when the last [`Journal`] is gone.
@@ -111,17 +120,49 @@ impl Journal {
         }
         let (writes, queue) = mpsc::unbounded_channel();
         let (told, last_seq) = watch::channel(state.last_seq);
+        let (troubled, trouble) = watch::channel(None);
         let state = Arc::new(Mutex::new(state));
-        let writing = Writing { log, path, state: Arc::clone(&state), told, begun_at: 0 };
+        let writing = Writing { log, path, state: Arc::clone(&state), told, troubled, begun_at: 0 };
         let thread = std::thread::Builder::new()
             .name("journal".to_owned())
             .spawn(move || writing.run(queue))
             .map_err(|error| JournalError::Home(error.to_string()))?;
-        Ok((Self { writes, state, last_seq }, Writer(thread)))
+        let ending = CancellationToken::new();
+        Ok((Self { writes, state, last_seq, trouble, ending }, Writer(thread)))
     }
 
     /// Writes records together; they are on disk when this returns.
+    ///
+    /// What was asked for is refused while the disk takes nothing: it was not done, and can be asked for again. What
+    /// happened is tried again until it is written, or until [`Journal::end`].
     pub async fn append(&self, entries: Vec<Entry>) -> Result<(), JournalError> {
+        if entries.iter().any(Entry::can_be_refused) {
+            return self.try_append(entries).await;
+        }
+        loop {
+            match self.try_append(entries.clone()).await {
+                Err(JournalError::Log(_)) if !self.ending.is_cancelled() => {
+                    self.ending.run_until_cancelled(tokio::time::sleep(AGAIN)).await;
+                }
+                written => return written,
+            }
+        }
+    }
+
+    /// From now on nothing is tried again: the daemon ends.
+    pub fn end(&self) {
+        self.ending.cancel();
+    }
+
+    /// Returns why nothing can be written, if that is so; it is tried.
+    pub async fn trouble(&self) -> Option<String> {
+        self.trouble.borrow().as_ref()?;
+        // Writes nothing, but looks whether there is room again; what comes of it is told by the writer.
+        let _ = self.try_append(Vec::new()).await;
+        self.trouble.borrow().clone()
+    }
+
+    async fn try_append(&self, entries: Vec<Entry>) -> Result<(), JournalError> {
         let (done, answer) = oneshot::channel();
         self.writes.send(Write { entries, done }).map_err(|_| JournalError::Closed)?;
         answer.await.map_err(|_| JournalError::Closed)?
@@ -167,6 +208,7 @@ struct Writing {
     path: PathBuf,
     state: Arc<Mutex<State>>,
     told: watch::Sender<u64>,
+    troubled: watch::Sender<Option<String>>,
     /// How large the file was when it was begun.
     begun_at: u64,
 }
@@ -181,9 +223,7 @@ impl Writing {
                 writes.push(more);
             }
             let written = self.write(&mut writes);
-            if let Err(error) = &written {
-                tracing::error!(%error, "the journal could not be written");
-            }
+            self.tell(&written);
             for write in writes {
                 // Nobody waits any more when its task was dropped.
                 let _ = write.done.send(written.clone());
@@ -195,19 +235,43 @@ impl Writing {
         }
     }
 
-    fn write(&mut self, writes: &mut [Write]) -> Result<(), JournalError> {
-        let mut seq = lock(&self.state).last_seq;
-        let at = crate::now();
-        let mut records = Vec::new();
-        for entry in writes.iter_mut().flat_map(|write| &mut write.entries) {
-            if let Entry::Fact { fact } = entry {
-                seq += 1;
-                let report = Report { seq, at, fact: fact.clone() };
-                *entry = Entry::Report { report };
+    /// Tells that nothing can be written, once, and once that it is over.
+    fn tell(&self, written: &Result<(), JournalError>) {
+        match written {
+            // A record that just fits into what is left does not mean that the next one will.
+            Ok(()) if self.troubled.borrow().is_some() && self.has_room() => {
+                self.troubled.send_replace(None);
+                tracing::warn!("the journal can be written again");
             }
-            records.push(encode(entry)?);
+            Ok(()) => {}
+            Err(error) => {
+                let why = format!("{error}; commands are refused until there is space for it");
+                if self.troubled.send_replace(Some(why.clone())).is_none() {
+                    tracing::error!("{why}");
+                }
+            }
         }
+    }
+
+    /// Returns whether the disk takes more than a few records.
+    fn has_room(&self) -> bool {
+        let beside = self.path.with_extension("room");
+        let written = std::fs::write(&beside, vec![1; ROOM]);
+        remove(&beside).is_ok() && written.is_ok()
+    }
+
+    fn write(&mut self, writes: &mut [Write]) -> Result<(), JournalError> {
+        let entries = writes.iter_mut().flat_map(|write| &mut write.entries);
+        let seq = lock(&self.state).number(entries, crate::now());
+        let records =
+            writes.iter().flat_map(|write| &write.entries).map(encode).collect::<Result<Vec<_>, JournalError>>()?;
+        let places = |when: &str| {
+            let entries = writes.iter().flat_map(|write| &write.entries);
+            entries.map(|entry| format!("daemon {when} {}", entry.kind())).collect()
+        };
+        chatroom_failpoint::hit(|| places("before"));
         self.log.append_all(&records)?;
+        chatroom_failpoint::hit(|| places("after"));
         let mut state = lock(&self.state);
         for entry in writes.iter().flat_map(|write| &write.entries) {
             state.apply(entry);

@@ -105,8 +105,21 @@ impl RunRecord {
 }
 
 impl State {
+    /// Gives the facts among new records their numbers; returns the last.
+    pub fn number<'a>(&self, entries: impl Iterator<Item = &'a mut Entry>, at: Timestamp) -> u64 {
+        let mut seq = self.last_seq;
+        for entry in entries {
+            if let Entry::Fact { fact } = entry {
+                seq += 1;
+                let report = Report { seq, at, fact: fact.clone() };
+                *entry = Entry::Report { report };
+            }
+        }
+        seq
+    }
+
     /// Takes a record in.
-    pub(super) fn apply(&mut self, entry: &Entry) {
+    pub fn apply(&mut self, entry: &Entry) {
         match entry.clone() {
             Entry::Begun { state } => *self = *state,
             Entry::CommandReceived { command_id, kind, deadline_at, slot, run_id } => {
@@ -157,8 +170,11 @@ impl State {
             Entry::Fact { .. } => {}
             Entry::Report { report } => {
                 self.apply_fact(&report.fact);
-                self.last_seq = self.last_seq.max(report.seq);
-                self.unreported.push_back(report);
+                // A file system may give the end of a file twice after a crash.
+                if report.seq > self.last_seq {
+                    self.last_seq = report.seq;
+                    self.unreported.push_back(report);
+                }
             }
             Entry::Applied { through } => {
                 self.applied = self.applied.max(through.min(self.last_seq));

@@ -6,36 +6,29 @@ use axum::response::{IntoResponse, Response};
 use chatroom_protocol::ErrorCode;
 use http::header::{AUTHORIZATION, HOST, ORIGIN};
 use http::{HeaderMap, StatusCode};
-use sha2::{Digest as _, Sha256};
-use subtle::ConstantTimeEq as _;
 use url::{Host, Url};
 
-use super::Platform;
 use super::problem::{Refusal, problem};
+use crate::trust::Trust;
 
 /// The one route anybody may ask.
 pub(super) const LIVE: &str = "/platform/live";
 
 /// Refuses whoever does not show the platform's credential.
-pub(super) async fn demand_platform(State(platform): State<Platform>, request: Request, next: Next) -> Response {
-    if request.uri().path() == LIVE || is_platform(&platform, request.headers()) {
+pub(super) async fn demand_platform(State(trust): State<Trust>, request: Request, next: Next) -> Response {
+    if request.uri().path() == LIVE || is_platform(&trust, request.headers()) {
         return next.run(request).await;
     }
     problem(StatusCode::UNAUTHORIZED, ErrorCode::NotSignedIn, "this machine answers its own server only")
         .into_response()
 }
 
-/// Compares hashes, in constant time: neither content nor length of the credential shows.
-fn is_platform(platform: &Platform, headers: &HeaderMap) -> bool {
+fn is_platform(trust: &Trust, headers: &HeaderMap) -> bool {
     let shown = headers
         .get(AUTHORIZATION)
         .and_then(|value| value.to_str().ok())
         .and_then(|value| value.strip_prefix("Bearer "));
-    let (Some(shown), Some(expected)) = (shown, platform.token()) else {
-        return false;
-    };
-    let hash = |text: &str| Sha256::digest(text.as_bytes());
-    hash(shown).ct_eq(&hash(&expected)).into()
+    shown.is_some_and(|shown| trust.accepts(shown))
 }
 
 /// Refuses what a page of somewhere else made a browser send, also when its name was made to point here.

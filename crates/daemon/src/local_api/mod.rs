@@ -11,22 +11,20 @@ mod guard;
 mod platform;
 mod problem;
 
-use std::sync::{Arc, RwLock};
-
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{get, post};
 use chatroom_protocol::api::machines::ToolFacts;
 use jiff::Timestamp;
-use url::Url;
 
 use crate::commands::Commands;
-use crate::credentials::Credentials;
 use crate::home::Home;
 use crate::journal::Journal;
 use crate::link::LinkStatus;
+use crate::orders::Orders;
 use crate::runs::Runs;
+use crate::trust::Trust;
 
 /// A prompt of 100,000 characters fits, however they are escaped.
 const MAX_BODY: usize = 4 * 1024 * 1024;
@@ -44,44 +42,27 @@ pub struct Api {
     pub commands: Commands,
     /// How the connection to the server is.
     pub link: tokio::sync::watch::Receiver<LinkStatus>,
+    /// What the server asks of the connection.
+    pub orders: Orders,
     /// The tools found last.
     pub tools: tokio::sync::watch::Receiver<Vec<ToolFacts>>,
     /// The credential in force.
-    pub platform: Platform,
+    pub trust: Trust,
     /// How often a daemon of this home started.
     pub epoch: u64,
     /// When this one started.
     pub started_at: Timestamp,
 }
 
-/// What the server must show, and whose it is. It changes when the credential is renewed.
-#[derive(Clone, Default)]
-pub struct Platform(Arc<RwLock<Option<Credentials>>>);
-
-impl Platform {
-    /// Puts a credential in force.
-    pub fn set(&self, credentials: Option<Credentials>) {
-        if let Ok(mut current) = self.0.write() {
-            *current = credentials;
-        }
-    }
-
-    fn token(&self) -> Option<String> {
-        let current = self.0.read().ok()?;
-        current.as_ref().map(|credentials| credentials.platform_token.clone())
-    }
-
-    fn server(&self) -> Option<Url> {
-        let current = self.0.read().ok()?;
-        current.as_ref().map(|credentials| credentials.server_url.clone())
-    }
-}
-
 /// Every route: its path and the methods it takes.
-pub const ROUTES: [(&str, &str); 9] = [
+pub const ROUTES: [(&str, &str); 13] = [
     ("GET", "/platform/live"),
     ("POST", "/platform/ping"),
+    ("POST", "/platform/reconnect"),
+    ("POST", "/platform/links"),
     ("GET", "/platform/status"),
+    ("POST", "/platform/credential"),
+    ("POST", "/platform/renewal"),
     ("POST", "/commands"),
     ("GET", "/agents"),
     ("POST", "/agents/{run}/prompts"),
@@ -92,11 +73,15 @@ pub const ROUTES: [(&str, &str); 9] = [
 
 /// Returns the API as the tunnel serves it.
 pub fn router(api: Api) -> Router {
-    let platform = api.platform.clone();
+    let trust = api.trust.clone();
     Router::new()
         .route(guard::LIVE, get(platform::live))
         .route("/platform/ping", post(platform::ping))
+        .route("/platform/reconnect", post(platform::reconnect))
+        .route("/platform/links", post(platform::open_link))
         .route("/platform/status", get(platform::status))
+        .route("/platform/credential", post(platform::credential))
+        .route("/platform/renewal", post(platform::renewal))
         .route("/commands", post(platform::command))
         .route("/agents", get(agents::list))
         .route("/agents/{run}/prompts", post(agents::prompt))
@@ -107,7 +92,7 @@ pub fn router(api: Api) -> Router {
         .method_not_allowed_fallback(problem::no_such_method)
         .with_state(api)
         .layer(DefaultBodyLimit::max(MAX_BODY))
-        .layer(from_fn_with_state(platform, guard::demand_platform))
+        .layer(from_fn_with_state(trust, guard::demand_platform))
 }
 
 /// Returns the API as the local port serves it.

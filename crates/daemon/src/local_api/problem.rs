@@ -5,6 +5,7 @@ use chatroom_protocol::{ErrorCode, Problem};
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, StatusCode};
 
+use crate::credentials::CredentialError;
 use crate::journal::JournalError;
 use crate::runs::SteerError;
 
@@ -41,6 +42,20 @@ impl From<JournalError> for Refusal {
         match error {
             JournalError::Closed => {
                 problem(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::ShuttingDown, "the daemon is stopping")
+            }
+            error @ JournalError::Log(_) => {
+                problem(StatusCode::INSUFFICIENT_STORAGE, ErrorCode::StorageFull, error.to_string())
+            }
+            error => problem(StatusCode::INTERNAL_SERVER_ERROR, ErrorCode::Internal, error.to_string()),
+        }
+    }
+}
+
+impl From<CredentialError> for Refusal {
+    fn from(error: CredentialError) -> Self {
+        match error {
+            CredentialError::Interrupted => {
+                problem(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::ShuttingDown, error.to_string())
             }
             error => problem(StatusCode::INTERNAL_SERVER_ERROR, ErrorCode::Internal, error.to_string()),
         }

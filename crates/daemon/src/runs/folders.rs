@@ -1,6 +1,7 @@
 //! The folders of runs that are over: kept for people to read, and bounded.
 
 use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use chatroom_protocol::RunId;
@@ -10,22 +11,30 @@ use crate::process::tree::{self, Root};
 
 /// How many are kept.
 const KEPT: usize = 50;
+/// How many bytes they may take together.
+const BYTES: u64 = 512 * 1024 * 1024;
 /// For how long.
 const DAYS: Duration = Duration::from_hours(7 * 24);
 
-/// Removes the folders of runs that are over and are old, or too many.
+/// Removes the folders of runs that are over and are old, too many, or together too large.
 pub(super) fn prune(home: &Home, is_live: impl Fn(RunId) -> bool) {
+    prune_to(home, is_live, BYTES);
+}
+
+fn prune_to(home: &Home, is_live: impl Fn(RunId) -> bool, most: u64) {
     let mut over: Vec<RunId> = all(home).into_iter().filter(|run| !is_live(*run)).collect();
     // Ids sort by time.
     over.sort_by(|a, b| b.cmp(a));
+    let mut bytes = 0;
     for (place, run) in over.into_iter().enumerate() {
         let folder = home.run_dir(run);
+        bytes += size(&folder);
         let is_old = fs::metadata(&folder)
             .and_then(|meta| meta.modified())
             .ok()
             .and_then(|at| at.elapsed().ok())
             .is_some_and(|age| age > DAYS);
-        if (is_old || place >= KEPT)
+        if (is_old || place >= KEPT || bytes > most)
             && let Err(error) = fs::remove_dir_all(&folder)
         {
             tracing::warn!(%error, folder = %folder.display(), "the folder of an old run could not be removed");
@@ -44,9 +53,74 @@ pub(super) async fn end_strays(home: &Home, is_live: impl Fn(RunId) -> bool) {
     }
 }
 
+/// Returns how many bytes the files of a folder have; links are not followed.
+fn size(folder: &Path) -> u64 {
+    let Ok(entries) = fs::read_dir(folder) else { return 0 };
+    let one = |entry: fs::DirEntry| match entry.metadata() {
+        Ok(meta) if meta.is_dir() => size(&entry.path()),
+        Ok(meta) => meta.len(),
+        Err(_) => 0,
+    };
+    entries.flatten().map(one).sum()
+}
+
 fn all(home: &Home) -> Vec<RunId> {
     let Ok(folders) = fs::read_dir(home.join("runs")) else {
         return Vec::new();
     };
     folders.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use chatroom_protocol::Timestamp;
+
+    use super::*;
+
+    fn home(runs: u128, bytes: usize) -> (tempfile::TempDir, Home) {
+        let folder = tempfile::tempdir().unwrap();
+        let home = Home::open(folder.path().join("home")).unwrap();
+        for n in 1..=runs {
+            let dir = home.run_dir(run(n));
+            fs::create_dir_all(dir.join("deep")).unwrap();
+            fs::write(dir.join("deep/events"), vec![0; bytes]).unwrap();
+        }
+        (folder, home)
+    }
+
+    fn run(n: u128) -> RunId {
+        RunId::from_parts(Timestamp(1_700_000_000_000), n)
+    }
+
+    fn left(home: &Home) -> Vec<RunId> {
+        let mut left = all(home);
+        left.sort();
+        left
+    }
+
+    #[test]
+    fn only_so_many_folders_are_kept_and_those_of_live_runs_always() {
+        let (_folder, home) = home(60, 10);
+        prune(&home, |id| id == run(2));
+        let kept: Vec<RunId> = std::iter::once(2).chain(11..=60).map(run).collect();
+        assert_eq!(left(&home), kept);
+    }
+
+    #[test]
+    fn old_folders_go() {
+        let (_folder, home) = home(3, 10);
+        let old = std::time::SystemTime::now() - Duration::from_hours(8 * 24);
+        for n in [1, 2] {
+            fs::File::open(home.run_dir(run(n))).unwrap().set_modified(old).unwrap();
+        }
+        prune(&home, |id| id == run(1));
+        assert_eq!(left(&home), [run(1), run(3)]);
+    }
+
+    #[test]
+    fn the_oldest_folders_go_when_all_are_too_large() {
+        let (_folder, home) = home(10, 1000);
+        prune_to(&home, |id| id == run(1), 3500);
+        assert_eq!(left(&home), [run(1), run(8), run(9), run(10)]);
+    }
 }

@@ -21,6 +21,7 @@ use tokio::task::{Id, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 pub use launch::Ground;
+pub use run::started_entries;
 
 use crate::journal::{Entry, Journal, JournalError};
 use crate::process::ProcessId;

@@ -137,7 +137,7 @@ async fn launch(context: &Context, start: &StartRun) -> Result<Supervised, Strin
 }
 
 /// Returns what to write when a tool was started.
-pub(super) fn started_entries(run_id: RunId, supervisor: ProcessId) -> Vec<Entry> {
+pub fn started_entries(run_id: RunId, supervisor: ProcessId) -> Vec<Entry> {
     let ProcessId { pid, start_time } = supervisor;
     let fact = Fact::RunStarted { run_id, pid, start_time };
     vec![Entry::RunStarted { run_id }, Entry::Fact { fact }]

@@ -16,6 +16,12 @@ use super::event::RunEvent;
 use super::wire::{Done, Refused};
 use crate::harness::{Harness, Out, Signal, feed};
 
+/// The longest thing a person can be asked to permit, in bytes: it is shown whole or not at all.
+pub const MAX_QUESTION: usize = 64 * 1024;
+
+/// How many questions of one tool are open at once; further ones are answered no.
+pub const MAX_OPEN: usize = 64;
+
 /// Something the supervisor is to do.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Effect {
@@ -167,6 +173,18 @@ impl Conversation {
             Signal::Ready => {}
             Signal::Output => self.output(effects),
             Signal::TurnEnded { outcome, detail } => self.turn_ended(outcome, detail, effects),
+            Signal::Asked { key, input, .. } if input.len() > MAX_QUESTION => {
+                let text = format!(
+                    "the agent asked to do something of {} bytes, more than can be shown (at most {MAX_QUESTION}); \
+                     it was denied, because nobody can permit what they do not see",
+                    input.len()
+                );
+                self.deny(&key, text, effects);
+            }
+            Signal::Asked { key, title, .. } if self.open.len() >= MAX_OPEN => {
+                let text = format!("asked too much at once and was answered no: {title}");
+                self.deny(&key, text, effects);
+            }
             Signal::Asked { key, title, input } => {
                 self.output(effects);
                 let id = (self.mint)();
@@ -183,6 +201,15 @@ impl Conversation {
             Signal::Story(event) => effects.push(Effect::Write(event)),
             Signal::Failed { reason } => effects.push(Effect::Fail(reason)),
         }
+    }
+
+    /// Answers a question with no, in nobody's name, and says why.
+    fn deny(&mut self, key: &str, text: String, effects: &mut Vec<Effect>) {
+        self.output(effects);
+        effects.push(Effect::Write(RunEvent::Notice { text }));
+        let mut out = Out::default();
+        self.harness.decide(key, Decision::Deny, &mut out);
+        effects.extend(out.send.into_iter().map(Effect::Send));
     }
 
     fn output(&mut self, effects: &mut Vec<Effect>) {

@@ -62,17 +62,51 @@ impl<R: AsyncBufRead + Unpin> Lines<R> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    async fn all(bytes: &[u8], buffer: usize, max: usize) -> Vec<Piece> {
+        let mut lines = Lines::new(tokio::io::BufReader::with_capacity(buffer, bytes), max);
+        let mut seen = Vec::new();
+        while let Some(piece) = lines.next().await.expect("reads") {
+            assert!(lines.held.capacity() <= 2 * max.max(8), "more is held than a line");
+            seen.push(piece);
+        }
+        seen
+    }
 
     #[tokio::test]
     async fn long_lines_are_cut_and_the_next_is_whole() {
         let text: &[u8] = b"one\r\n\n0123456789ab\nabcdefgh\nlast";
-        let mut lines = Lines::new(tokio::io::BufReader::with_capacity(3, text), 8);
-        let mut seen = Vec::new();
-        while let Some(piece) = lines.next().await.expect("reads") {
-            seen.push(piece);
-        }
+        let seen = all(text, 3, 8).await;
         let line = |text: &str| Piece::Line(text.as_bytes().to_vec());
         assert_eq!(seen, [line("one"), line(""), Piece::Cut(b"01234567".to_vec()), line("abcdefgh"), line("last")]);
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_comes_each_line_is_whole_or_its_beginning(
+            bytes in prop::collection::vec(prop_oneof![3 => any::<u8>(), 1 => Just(b'\n'), 1 => Just(b'\r')], 0..200),
+            buffer in 1usize..40,
+            max in 1usize..30,
+        ) {
+            let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+            let seen = runtime.block_on(all(&bytes, buffer, max));
+            let mut expected: Vec<&[u8]> = bytes.split(|byte| *byte == b'\n').collect();
+            if expected.last().is_some_and(|last| last.is_empty()) {
+                expected.pop();
+            }
+            prop_assert_eq!(seen.len(), expected.len());
+            for (piece, line) in seen.iter().zip(expected) {
+                match piece {
+                    Piece::Line(whole) => prop_assert_eq!(whole, line.strip_suffix(b"\r").unwrap_or(line)),
+                    Piece::Cut(start) => {
+                        prop_assert!(line.len() > max);
+                        prop_assert_eq!(start, &line[..max]);
+                    }
+                }
+            }
+        }
     }
 }

@@ -10,7 +10,7 @@
 //! run's token in memory only, so nothing it writes may contain it.
 
 pub mod client;
-mod conversation;
+pub mod conversation;
 mod daemons;
 pub mod event;
 mod exit;

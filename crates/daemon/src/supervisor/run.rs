@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
 use uuid::Uuid;
 
-use super::conversation::{Conversation, Effect, done};
+use super::conversation::{Conversation, Effect, MAX_QUESTION, done};
 use super::daemons::{Daemons, Request};
 use super::event::RunEvent;
 use super::exit;
@@ -283,7 +283,7 @@ impl<'a> Run<'a> {
                 }
                 Effect::Ask { id, title, input } => {
                     let title = self.log.shown(&title, MAX_INPUT);
-                    let input = self.log.shown(&input, MAX_INPUT);
+                    let input = self.log.shown(&input, 2 * MAX_QUESTION);
                     let digest = digest(&title, &input);
                     self.write(RunEvent::PermissionAsked { permission_id: id, title, input, digest });
                 }

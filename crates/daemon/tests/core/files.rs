@@ -114,6 +114,7 @@ fn a_home_belongs_to_one_server() {
         server_url: "https://one.example".parse().unwrap(),
         machine_token: "crm_a".to_owned(),
         platform_token: "crp_a".to_owned(),
+        renewal: 0,
     };
     one.save(&home).unwrap();
     assert_eq!(mode(&home.join("credentials.json")), 0o600);

@@ -107,7 +107,7 @@ async fn a_full_journal_is_begun_anew_and_forgets_nothing_that_counts() {
 async fn a_daemon_that_ends_at_once_is_told_with_the_end_of_its_log() {
     let world = World::new().await;
     let args = ["-c", "echo the disk is full; exit 3"];
-    let error = control::spawn_detached("/bin/sh".as_ref(), &world.home, &args).await.unwrap_err().to_string();
+    let error = control::spawn_detached("/bin/sh".as_ref(), &world.home, &args, |_| {}).await.unwrap_err().to_string();
     assert!(error.contains("the disk is full"), "{error}");
     assert!(error.contains("logs/daemon.log"), "{error}");
 }

@@ -3,9 +3,12 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod api;
+mod arbitrary;
 mod commands;
 mod environment;
 mod files;
 mod life;
+mod pids;
+mod standing;
 mod steering;
 mod world;

@@ -65,6 +65,8 @@ struct Seen {
     link: Option<Link>,
     links: usize,
     epochs: Vec<u64>,
+    counts: Vec<u64>,
+    shown: Vec<String>,
     reports: Vec<Report>,
     deliveries: usize,
     refuse: Option<(StatusCode, ErrorCode)>,
@@ -95,17 +97,22 @@ fn refusal(seen: &Shared) -> Option<Response> {
     Some((status, Json(problem)).into_response())
 }
 
-fn is_machine(request: &Request) -> bool {
-    request.headers()["authorization"] == format!("Bearer {CRM}")
+/// Returns what a machine showed to prove itself.
+fn shown(request: &Request) -> String {
+    let shown = request.headers()["authorization"].to_str().unwrap();
+    let token = shown.strip_prefix("Bearer ").unwrap();
+    assert!(token.starts_with("crm_"), "{token}");
+    token.to_owned()
 }
 
 async fn tunnel(State(seen): State<Shared>, request: Request) -> Response {
     if let Some(refusal) = refusal(&seen) {
         return refusal;
     }
-    assert!(is_machine(&request));
+    seen.lock().unwrap().shown.push(shown(&request));
     let header = |name: &str| request.headers()[name].to_str().unwrap().to_owned();
     let epoch = header("chatroom-epoch").parse().unwrap();
+    let count = header("chatroom-renewal").parse().unwrap();
     assert!(header("chatroom-journal").len() == 26 && header("chatroom-protocol") == "1");
     assert!(header("chatroom-machine").parse::<uuid::Uuid>().is_ok() && !header("chatroom-version").is_empty());
     let (response, pending) = upgrade(request).unwrap();
@@ -116,6 +123,7 @@ async fn tunnel(State(seen): State<Shared>, request: Request) -> Response {
             seen.link = Some(link);
             seen.links += 1;
             seen.epochs.push(epoch);
+            seen.counts.push(count);
         }
         driver.await;
     });
@@ -126,12 +134,13 @@ async fn reports(State(seen): State<Shared>, request: Request) -> Response {
     if let Some(refusal) = refusal(&seen) {
         return refusal;
     }
-    assert!(is_machine(&request));
+    let token = shown(&request);
     let body = request.into_body().collect().await.unwrap().to_bytes();
     let body: Reports = serde_json::from_slice(&body).unwrap();
     assert!(body.reports.len() <= 256);
     let mut seen = seen.lock().unwrap();
     seen.deliveries += 1;
+    seen.shown.push(token);
     for report in body.reports {
         let last = seen.reports.last().map_or(0, |report| report.seq);
         assert!(report.seq <= last + 1, "a report is missing before {}", report.seq);
@@ -181,6 +190,16 @@ impl Server {
         self.seen.lock().unwrap().epochs.clone()
     }
 
+    /// The counts that were shown, connection by connection.
+    pub fn counts(&self) -> Vec<u64> {
+        self.seen.lock().unwrap().counts.clone()
+    }
+
+    /// What the machine proved itself with, request by request.
+    pub fn shown(&self) -> Vec<String> {
+        self.seen.lock().unwrap().shown.clone()
+    }
+
     pub fn reports(&self) -> Vec<Report> {
         self.seen.lock().unwrap().reports.clone()
     }
@@ -199,10 +218,15 @@ impl Server {
 
     /// Asks through the tunnel with the platform's credential.
     pub async fn ask(&self, method: &str, path: &str, body: Option<String>) -> (StatusCode, String) {
+        self.ask_with(CRP, method, path, body).await
+    }
+
+    /// Asks through the tunnel with a credential of the test's own.
+    pub async fn ask_with(&self, token: &str, method: &str, path: &str, body: Option<String>) -> (StatusCode, String) {
         let request = http::Request::builder()
             .method(method)
             .uri(path)
-            .header("authorization", format!("Bearer {CRP}"))
+            .header("authorization", format!("Bearer {token}"))
             .body(body.map_or_else(Body::empty, Body::from))
             .unwrap();
         let answer = self.link().await.request(request).await.unwrap();
@@ -278,6 +302,7 @@ impl World {
             server_url: server.url.clone(),
             machine_token: CRM.to_owned(),
             platform_token: CRP.to_owned(),
+            renewal: 0,
         };
         credentials.save(&home).unwrap();
         let slot = Slot { chatroom_id: RoomId::from_parts(now(), unique()), role: Role::parse("builder").unwrap() };

@@ -154,6 +154,9 @@ pub struct AgentView {
     /// Its live run, or its last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<RunView>,
+    /// How often it stopped by itself within ten minutes since a person started it.
+    #[serde(default)]
+    pub crashes: u64,
     /// What it waits to be permitted.
     pub permissions: Vec<PermissionView>,
     /// Whether its user lets the other members of the room act through it.

@@ -35,6 +35,24 @@ pub struct Pong {
     pub runs: Vec<LiveRun>,
 }
 
+/// `POST /platform/renewal`: the count the daemon shows from now on. It is on disk when the answer is sent.
+///
+/// `POST /platform/credential` takes a [`super::machines::MachineCredential`] in the same way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Renewal {
+    /// One more than the daemon showed.
+    pub renewal: u64,
+}
+
+/// `POST /platform/links`: dial once more, for what is big or slow. Beside it, what is small is never delayed.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OpenLink {
+    /// To be shown with the dial, in the header `chatroom-ticket`. It works once.
+    pub ticket: String,
+}
+
 /// A live run as the daemon knows it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

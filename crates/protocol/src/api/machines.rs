@@ -60,6 +60,7 @@ impl std::fmt::Debug for MachineCredential {
 }
 
 /// `POST /api/machines/{machineId}/credential`: the answer, and that of a first registration elsewhere.
+/// Unlocking a locked machine is the same: everything issued before stops working.
 #[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct IssuedMachine {
@@ -90,12 +91,18 @@ pub struct MachineView {
     /// The version of that daemon, or of the last one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub daemon_version: Option<String>,
+    /// What to do where its daemon was refused, because its version is too far from the server's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upgrade: Option<String>,
     /// How often a daemon of this machine started.
     pub epoch: u64,
     /// When it was first registered.
     pub registered_at: Timestamp,
     /// When its lease was last renewed, or it registered.
     pub last_seen_at: Timestamp,
+    /// Since when it is locked: its home was used from two places. Absent while it is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub locked_at: Option<Timestamp>,
 }
 
 /// `GET /api/machines` (`ListMachinesResult` of the seed)

@@ -42,7 +42,12 @@ pub async fn sign_in_link(app: &App, user: UserId) -> Result<String, Error> {
     let work = app.begin().await?;
     let (code, _) = issue(&work, CodePurpose::SignIn, Some(user), None, ONE_TIME_MS).await?;
     work.commit().await?;
-    Ok(app.config.public_url.join(&format!("/sign-in?code={}", code.expose())))
+    Ok(link(app, &code))
+}
+
+/// Writes a code as the link that uses it up.
+pub fn link(app: &App, code: &Token) -> String {
+    app.config.public_url.join(&format!("/sign-in?code={}", code.expose()))
 }
 
 /// Signs in whoever a link was made for.

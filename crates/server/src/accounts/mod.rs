@@ -5,6 +5,7 @@
 
 pub mod codes;
 pub mod devices;
+pub mod hashing;
 pub mod instances;
 pub mod passwords;
 pub mod sessions;
@@ -65,16 +66,6 @@ pub async fn me(db: &impl Access, user: UserId, session: SessionId) -> Result<Me
         session_id: session,
         instances: instances.into_iter().map(view).collect(),
     })
-}
-
-/// Forgets sessions, codes and device sign-ins that ended a day ago or longer.
-pub async fn sweep(app: App) -> Result<(), Error> {
-    let work = app.begin().await?;
-    let before = work.now.plus_millis(-24 * 3600 * 1000);
-    chatroom_store::sessions::sweep(&work.tx, before).await?;
-    chatroom_store::codes::sweep(&work.tx, before).await?;
-    chatroom_store::devices::sweep(&work.tx, before).await?;
-    work.commit().await
 }
 
 /// Returns the instance in whose feed a person's own affairs are told.

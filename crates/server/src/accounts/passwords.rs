@@ -18,23 +18,26 @@ static DECOY: LazyLock<String> =
     LazyLock::new(|| Password::parse("nobody's password").and_then(|decoy| decoy.hash([0; 16])).unwrap_or_default());
 
 /// Makes what unknown e-mails are compared with, so that not even the first one takes longer.
-pub fn warm_up() {
-    LazyLock::force(&DECOY);
+pub async fn warm_up(app: App) {
+    let made = app.throttle.hashing.slowly(|| DECOY.len()).await;
+    if let Err(error) = made {
+        tracing::error!(%error, "passwords cannot be checked");
+    }
 }
 
 /// Hashes a new password.
 pub async fn hash(app: &App, password: Password) -> Result<String, Error> {
     let salt = app.random()?;
-    Ok(slowly(app, move || password.hash(salt)).await??)
+    Ok(app.throttle.hashing.slowly(move || password.hash(salt)).await??)
 }
 
 /// Returns whether a password is right; without a hash it never is, but takes as long.
 pub async fn verify(app: &App, given: String, hash: Option<String>) -> Result<bool, Error> {
-    slowly(app, move || {
+    let slow = move || {
         let right = verify_password(&given, hash.as_deref().unwrap_or(&DECOY));
         right && hash.is_some()
-    })
-    .await
+    };
+    app.throttle.hashing.slowly(slow).await
 }
 
 /// Changes the caller's password and ends their other sign-ins.
@@ -50,7 +53,7 @@ pub async fn change(app: &App, user: UserId, session: SessionId, body: ChangePas
     }
     let hash = hash(app, next).await?;
     let mut work = app.begin().await?;
-    users::set_password_hash(&work.tx, user, hash).await?;
+    users::set_password_hash(&work.tx, user, Some(hash)).await?;
     sessions::revoke_others(&mut work, user, session).await?;
     let changed = NewEvent {
         kind: "password.changed",
@@ -62,9 +65,4 @@ pub async fn change(app: &App, user: UserId, session: SessionId, body: ChangePas
     let instance = home(&work.tx, user).await?;
     work.event(instance, changed).await?;
     work.commit().await
-}
-
-async fn slowly<T: Send + 'static>(app: &App, slow: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
-    let _turn = app.throttle.hashing.acquire().await.map_err(|_| Error::ShuttingDown)?;
-    tokio::task::spawn_blocking(slow).await.map_err(|error| Error::Internal(format!("hashing broke off: {error}")))
 }

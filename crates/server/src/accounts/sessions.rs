@@ -79,6 +79,15 @@ pub async fn revoke_others(work: &mut Work, user: UserId, keep: SessionId) -> Re
     Ok(others.len())
 }
 
+/// Ends every sign-in of `user`; returns how many.
+pub async fn revoke_all(work: &mut Work, user: UserId) -> Result<usize, Error> {
+    let live = sessions::of_user(&work.tx, user, work.now).await?;
+    for session in &live {
+        revoke(work, user, session.id).await?;
+    }
+    Ok(live.len())
+}
+
 /// Describes a sign-in to its person.
 pub fn view(session: Session, current: SessionId) -> SessionView {
     SessionView {

@@ -6,12 +6,11 @@ use std::sync::{Mutex, PoisonError};
 
 use chatroom_domain::accounts::AccountError;
 use chatroom_protocol::{RunId, Timestamp, UserId};
-use tokio::sync::Semaphore;
+
+use super::hashing::Hashing;
 
 /// How long tries are remembered, in milliseconds.
 const WINDOW_MS: i64 = 15 * 60 * 1000;
-/// Passwords hashed at once: each takes a core and 19 MB for a moment.
-const HASHES: usize = 4;
 
 /// What is being tried, and how often it may be within the window.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -56,23 +55,17 @@ impl From<IpAddr> for Network {
 }
 
 /// Counts tries, and lets few passwords be hashed at once.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Throttle {
     windows: Mutex<HashMap<Tries, Window>>,
-    /// Taken while a password is hashed.
-    pub hashing: Semaphore,
+    /// Where passwords are hashed.
+    pub hashing: Hashing,
 }
 
 #[derive(Debug)]
 struct Window {
     count: u32,
     until: Timestamp,
-}
-
-impl Default for Throttle {
-    fn default() -> Self {
-        Self { windows: Mutex::default(), hashing: Semaphore::new(HASHES) }
-    }
 }
 
 impl Throttle {

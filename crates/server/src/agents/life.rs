@@ -1,7 +1,7 @@
 //! The life of a run as its machine reports it: prompts taken, turns ended, and
 //! the exit, after which its task is somebody else's to do.
 
-use chatroom_domain::agents::{Desired, PromptPurpose, PromptState, Run};
+use chatroom_domain::agents::{CRASH_WINDOW_MS, Desired, PromptPurpose, PromptState, Run, wait_before_restart};
 use chatroom_domain::rooms::Room;
 use chatroom_domain::tasks::Holder;
 use chatroom_protocol::api::agents::RunActivity;
@@ -24,6 +24,17 @@ pub(crate) enum TurnEnd {
     Told(TurnOutcome, Option<String>),
     /// Nobody knows whether the prompt reached the tool.
     Uncertain,
+}
+
+/// How a run came to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// It was asked to.
+    Requested,
+    /// It stopped by itself; it is started again, unless that happens too often.
+    Crashed,
+    /// It never began, for a reason that another try would meet again.
+    Refused,
 }
 
 /// Makes one short line of what a machine or a tool said.
@@ -92,16 +103,16 @@ pub(crate) async fn turn_ended(
     }
     chatroom_store::prompts::set_state(&work.tx, id, PromptState::Done).await?;
     let held = tasks::held_by(&work.tx, &Holder::Run(run.id)).await?;
-    run.awaiting_handoff = !held.is_empty();
-    chatroom_store::runs::update(&work.tx, &run).await?;
     let role = run.role.clone();
     let task = held.first();
+    run.trouble = None;
     let (how, said) = match end {
         TurnEnd::Told(TurnOutcome::End, _) => ("end", None),
         TurnEnd::Told(TurnOutcome::Interrupted, _) => ("interrupted", None),
         TurnEnd::Told(TurnOutcome::Error, detail) => {
-            let detail = short(&detail.unwrap_or_else(|| "the tool gave no reason".into()));
-            ("error", Some(format!("{role}'s turn ended with an error: {detail}")))
+            // What a tool writes may name folders and accounts: it is for the machine's user alone.
+            run.trouble = Some(short(&detail.unwrap_or_else(|| "the tool gave no reason".into())));
+            ("error", Some(format!("{role}'s turn ended with an error; the user of its machine sees which.")))
         }
         TurnEnd::Uncertain => {
             let text = format!(
@@ -111,6 +122,8 @@ pub(crate) async fn turn_ended(
             ("uncertain", Some(text))
         }
     };
+    run.awaiting_handoff = !held.is_empty();
+    chatroom_store::runs::update(&work.tx, &run).await?;
     tell(work, room, &role, "turn.ended", Some(run.id), Some(how.into())).await?;
     if let Some(text) = said {
         notice(work, room, task.map(|task| task.id), text).await?;
@@ -144,7 +157,7 @@ pub(crate) async fn exit(
     work: &mut Work,
     room: &Room,
     mut run: Run,
-    requested: bool,
+    ending: Ending,
     reason: &str,
 ) -> Result<(), Error> {
     if !run.live() {
@@ -155,40 +168,58 @@ pub(crate) async fn exit(
     run.awaiting_handoff = false;
     run.exited_at = Some(work.now);
     run.exit = Some(reason.clone());
+    run.crashed = ending == Ending::Crashed;
     chatroom_store::runs::update(&work.tx, &run).await?;
     chatroom_store::permissions::withdraw_all(&work.tx, run.id).await?;
     chatroom_store::prompts::finish_all(&work.tx, run.id).await?;
     let released = tasks::release_run(work, room, run.id).await?;
     // Why is for the machine's user alone: a reason may name folders and hold what a program wrote.
-    let how = if requested { "requested" } else { "by itself" };
+    let how = if ending == Ending::Requested { "requested" } else { "by itself" };
     tell(work, room, &run.role, "run.exited", Some(run.id), Some(how.into())).await?;
 
     let mut slot = slot(&work.tx, room.id, &run.role).await?;
     if slot.run == Some(run.id) {
-        if let Some(older) = super::live_run(&work.tx, room.id, &run.role).await? {
+        let older = super::live_run(&work.tx, room.id, &run.role).await?;
+        match (slot.desired, ending, older) {
+            // An older one that still lives is replaced by the next, as was asked for.
+            (Desired::Running, Ending::Crashed, _) => {
+                let window = work.now.plus_millis(-CRASH_WINDOW_MS).max(slot.counted_from);
+                let crashes = chatroom_store::runs::crashes(&work.tx, room.id, &run.role, window).await?;
+                slot.restart_at = wait_before_restart(crashes).map(|wait| work.now.plus_millis(wait));
+                slot.gave_up = slot.restart_at.is_none().then(|| reason.clone());
+            }
             // What should have replaced it never came.
-            slot.machine = Some(older.machine);
-            slot.run = Some(older.id);
-        } else if slot.desired == Desired::Running && requested {
+            (_, _, Some(older)) => {
+                slot.machine = Some(older.machine);
+                slot.run = Some(older.id);
+            }
             // Its daemon was stopped, and ended it in good order.
-            slot.desired = Desired::Stopped;
-        } else if slot.desired == Desired::Running {
-            slot.gave_up = Some(reason.clone());
+            (Desired::Running, Ending::Requested, None) => slot.desired = Desired::Stopped,
+            (Desired::Running, Ending::Refused, None) => slot.gave_up = Some(reason.clone()),
+            (Desired::Stopped, _, None) => {}
         }
         chatroom_store::agents::put(&work.tx, &slot).await?;
-        if let Some(text) = last_words(&run, slot.desired, requested, released) {
+        let wait = slot.restart_at.map(|at| at.millis_since(work.now) / 1000);
+        if let Some(text) = last_words(&run, slot.desired, ending, wait, released) {
             notice(work, room, None, text).await?;
         }
     }
     offer(work, room, &run.role).await
 }
 
-/// Returns what the room is told about an exit, if anything.
-fn last_words(run: &Run, desired: Desired, requested: bool, released: usize) -> Option<String> {
+/// Returns what the room is told about an exit, if anything; `wait` is how many seconds pass before it is started again.
+fn last_words(run: &Run, desired: Desired, ending: Ending, wait: Option<i64>, released: usize) -> Option<String> {
     let role = &run.role;
     let back = if released > 0 { " Its task is pending again, for the next start." } else { "" };
-    match (desired, requested) {
-        (Desired::Running, false) => Some(format!("{role} stopped by itself.{back}")),
+    match (desired, ending, wait) {
+        (Desired::Running, _, Some(0)) => Some(format!("{role} stopped by itself and is started again.{back}")),
+        (Desired::Running, _, Some(wait)) => {
+            Some(format!("{role} stopped by itself again; it is started again in {wait} s.{back}"))
+        }
+        (Desired::Running, Ending::Crashed, None) => {
+            Some(format!("{role} stopped by itself too often and is not started again; a person can.{back}"))
+        }
+        (Desired::Running, Ending::Refused, None) => Some(format!("{role} could not be started.{back}")),
         _ if released > 0 => Some(format!("{role} was stopped.{back}")),
         _ => None,
     }

@@ -1,6 +1,7 @@
 //! Agents: the slot of a role, the run in it, and how tasks reach that run.
 
 pub mod life;
+pub mod restart;
 pub mod steer;
 pub mod views;
 
@@ -8,7 +9,7 @@ use chatroom_domain::agents::{Agent, Desired, Prompt, PromptPurpose, PromptState
 use chatroom_domain::rooms::Room;
 use chatroom_domain::tasks::{Holder, Task};
 use chatroom_protocol::api::agents::RunActivity;
-use chatroom_protocol::{MachineId, PromptId, Role, RoomId, RunId, UserId};
+use chatroom_protocol::{MachineId, PromptId, Role, RoomId, RunId, Timestamp, UserId};
 use chatroom_store::Access;
 use chatroom_store::events::NewEvent;
 
@@ -28,6 +29,8 @@ pub async fn slot(db: &impl Access, room: RoomId, role: &Role) -> Result<Agent, 
         run: None,
         shared: false,
         gave_up: None,
+        counted_from: Timestamp(0),
+        restart_at: None,
     }))
 }
 
@@ -64,15 +67,15 @@ pub async fn offer(work: &mut Work, room: &Room, role: &Role) -> Result<(), Erro
     if !free || has_task_prompt(work, &run).await? {
         return Ok(());
     }
-    let next = tasks::next_for(&work.tx, room, role, run.user, slot.shared).await?;
-    let Some(task) = next else { return Ok(()) };
-    let purpose = PromptPurpose::Task(task.id);
-    // It had its chance at this one: a task is given to a run once.
-    if chatroom_store::prompts::was_made(&work.tx, run.id, &purpose).await? {
-        return Ok(());
+    for task in tasks::pending_for(&work.tx, room, role, run.user, slot.shared).await? {
+        let purpose = PromptPurpose::Task(task.id);
+        // A task is given to a run once: one it gave back is for the next run.
+        if !chatroom_store::prompts::was_made(&work.tx, run.id, &purpose).await? {
+            let text = told(work, room, role, &task).await?;
+            return prompt(work, run.id, run.machine, purpose, text).await;
+        }
     }
-    let text = told(work, room, role, &task).await?;
-    prompt(work, run.id, run.machine, purpose, text).await
+    Ok(())
 }
 
 async fn has_task_prompt(work: &Work, run: &Run) -> Result<bool, Error> {

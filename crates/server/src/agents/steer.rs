@@ -2,7 +2,9 @@
 
 use chatroom_domain::agents::{PromptPurpose, Run};
 use chatroom_domain::machines::MachineError;
+use chatroom_domain::messages::parse_content;
 use chatroom_domain::rooms::Room;
+use chatroom_protocol::api::Done;
 use chatroom_protocol::api::agents::AnswerPermission;
 use chatroom_protocol::api::auth::Decision;
 use chatroom_protocol::api::daemon::DecidePermission;
@@ -15,9 +17,6 @@ use crate::error::{AgentError, Error};
 use crate::machines::call::Peer;
 use crate::machines::credential;
 use crate::rooms;
-
-/// How long a follow-up may be, in characters.
-const TEXT_LIMIT: usize = 100_000;
 
 /// Returns the room and the live run of a role, if `user` may steer it.
 async fn target(db: &impl Access, user: UserId, room: RoomId, role: &Role) -> Result<(Room, Run), Error> {
@@ -40,14 +39,17 @@ pub async fn peer(app: &App, run: &Run) -> Result<Peer, Error> {
     Ok(Peer { link, token: proof.token })
 }
 
-/// Ends the turn of an agent, not the agent.
-pub async fn interrupt(app: &App, user: UserId, room: RoomId, role: &Role) -> Result<(), Error> {
+/// Ends the turn of an agent, not the agent. Returns whether there was one.
+pub async fn interrupt(app: &App, user: UserId, room: RoomId, role: &Role) -> Result<bool, Error> {
     let (room, run) = target(&app.reader(), user, room, role).await?;
     let path = format!("/agents/{}/interrupt", run.id);
-    peer(app, &run).await?.tell(&path, &serde_json::Map::new()).await?;
-    let mut work = app.begin().await?;
-    tell_by(&mut work, user, &room, role, "agent.interrupted", None).await?;
-    work.commit().await
+    let done: Done = peer(app, &run).await?.post(&path, &serde_json::Map::new()).await?;
+    if done.changed {
+        let mut work = app.begin().await?;
+        tell_by(&mut work, user, &room, role, "agent.interrupted", None).await?;
+        work.commit().await?;
+    }
+    Ok(done.changed)
 }
 
 /// Answers a question of an agent. The digest says what was shown: nobody permits what they did not see.
@@ -86,15 +88,12 @@ pub async fn answer(
 
 /// Tells a live run something more; it is given to the tool when the turn before it is over.
 pub async fn follow_up(work: &mut Work, user: UserId, room: RoomId, role: &Role, text: &str) -> Result<(), Error> {
-    let text = text.trim();
-    if !(1..=TEXT_LIMIT).contains(&text.chars().count()) {
-        return Err(Error::Invalid(format!("text must be 1 to {TEXT_LIMIT} characters")));
-    }
+    let text = parse_content(text)?.trim().to_owned();
     let (room, run) = target(&work.tx, user, room, role).await?;
     if work.app.links.get(&run.machine).is_none() {
         return Err(AgentError::Offline.into());
     }
-    prompt(work, run.id, run.machine, PromptPurpose::FollowUp, text.to_owned()).await?;
+    prompt(work, run.id, run.machine, PromptPurpose::FollowUp, text).await?;
     tell_by(work, user, &room, role, "agent.follow-up", None).await
 }
 

@@ -1,6 +1,6 @@
 //! Agents as people see them. What concerns a person's machine alone is shown to that person alone.
 
-use chatroom_domain::agents::{Agent, Desired, Known, Outside, Permission, Run, status};
+use chatroom_domain::agents::{Agent, CRASH_WINDOW_MS, Desired, Known, Outside, Permission, Run, status};
 use chatroom_domain::machines::Machine;
 use chatroom_domain::rooms::Room;
 use chatroom_domain::tasks::{Holder, Waiter};
@@ -82,7 +82,8 @@ async fn one(
     Ok(AgentView {
         role: role.clone(),
         status,
-        reason: reason(status, &slot, machine.as_ref(), &asked, own, now),
+        reason: reason(status, &slot, machine.as_ref(), run.as_ref(), &asked, own, now),
+        crashes: crashes(db, &slot, now).await?,
         machine_id: slot.machine,
         run: run.map(|run| run_view(run, viewer)),
         permissions: if own { asked.into_iter().map(permission).collect() } else { Vec::new() },
@@ -91,10 +92,20 @@ async fn one(
     })
 }
 
+/// Returns how often an agent stopped by itself, as far as that counts.
+async fn crashes(db: &impl Access, slot: &Agent, now: Timestamp) -> Result<u64, Error> {
+    if slot.run.is_none() {
+        return Ok(0);
+    }
+    let since = now.plus_millis(-CRASH_WINDOW_MS).max(slot.counted_from);
+    Ok(chatroom_store::runs::crashes(db, slot.room, &slot.role, since).await?)
+}
+
 fn reason(
     status: AgentStatus,
     slot: &Agent,
     machine: Option<&Machine>,
+    run: Option<&Run>,
     asked: &[Permission],
     own: bool,
     now: Timestamp,
@@ -108,16 +119,24 @@ fn reason(
             Some(format!("{name} was last seen {since} ago{wish}"))
         }
         AgentStatus::GaveUp if own => slot.gave_up.clone(),
-        AgentStatus::GaveUp => Some("it stopped by itself; the user of its machine sees why".to_owned()),
+        AgentStatus::GaveUp => Some("the user of its machine sees why".to_owned()),
+        AgentStatus::Starting => {
+            let wait = slot.restart_at?.millis_since(now).max(0) / 1000;
+            let when = if wait == 0 { "now".to_owned() } else { format!("in {wait} s") };
+            let why = run.and_then(|run| run.exit.as_ref()).filter(|_| own);
+            Some(why.map_or_else(
+                || format!("it stopped by itself and is started again {when}"),
+                |why| format!("it stopped by itself and is started again {when}: {why}"),
+            ))
+        }
+        AgentStatus::Waiting | AgentStatus::AwaitingHandoff => {
+            let trouble = run?.trouble.as_ref()?;
+            let plain = "its last turn ended with an error";
+            Some(if own { format!("{plain}: {trouble}") } else { plain.to_owned() })
+        }
         AgentStatus::NeedsYou if own => asked.first().map(|question| question.title.clone()),
         AgentStatus::NeedsYou => Some("waits for the user of its machine".to_owned()),
-        AgentStatus::Stopped
-        | AgentStatus::Starting
-        | AgentStatus::Waiting
-        | AgentStatus::Working
-        | AgentStatus::AwaitingHandoff
-        | AgentStatus::Stopping
-        | AgentStatus::Unknown => None,
+        AgentStatus::Stopped | AgentStatus::Working | AgentStatus::Stopping | AgentStatus::Unknown => None,
     }
 }
 

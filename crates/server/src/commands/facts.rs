@@ -7,19 +7,18 @@ use chatroom_domain::agents::{Permission, Run};
 use chatroom_domain::commands::CommandEvent;
 use chatroom_domain::machines::Machine;
 use chatroom_domain::rooms::Room;
-use chatroom_protocol::RunId;
 use chatroom_protocol::api::agents::RunActivity;
 use chatroom_protocol::api::reports::{Fact, PermissionOutcome, Report};
 
-use super::{heard, settle};
-use crate::agents::life::{self, TurnEnd};
+use super::{heard, settle, stop};
+use crate::agents::life::{self, Ending, TurnEnd};
 use crate::app::{Topic, Work};
 use crate::error::Error;
 use crate::machines::{check_tools, tell};
 use crate::{agents, rooms};
 
 /// The most that is kept of what a permission is about.
-const INPUT_LIMIT: usize = 64 * 1024;
+const INPUT_LIMIT: usize = 256 * 1024;
 
 /// Applies a fact.
 pub(super) async fn apply(work: &mut Work, machine: &Machine, report: Report) -> Result<(), Error> {
@@ -52,20 +51,27 @@ pub(super) async fn apply(work: &mut Work, machine: &Machine, report: Report) ->
         | Fact::PermissionAsked { run_id, .. }
         | Fact::PermissionClosed { run_id, .. }
         | Fact::RunExited { run_id, .. } => {
-            if let Some((room, run)) = live(work, machine, run_id).await? {
-                of_run(work, &room, run, report).await?;
+            if let Some(run) = chatroom_store::runs::on_machine(&work.tx, machine.id, run_id).await? {
+                let room = rooms::of(&work.tx, run.room).await?;
+                if run.live() {
+                    of_run(work, &room, run, report).await?;
+                } else if run.pid.is_none() && matches!(report.fact, Fact::RunStarted { .. }) {
+                    end_unwanted(work, machine, &room, &run).await?;
+                }
             }
         }
     }
     Ok(())
 }
 
-async fn live(work: &Work, machine: &Machine, id: RunId) -> Result<Option<(Room, Run)>, Error> {
-    let run = chatroom_store::runs::on_machine(&work.tx, machine.id, id).await?;
-    let Some(run) = run.filter(Run::live) else {
-        return Ok(None);
-    };
-    Ok(Some((rooms::of(&work.tx, run.room).await?, run)))
+/// Ends what turns out to live though it was given up here, unless the place is already in other hands.
+async fn end_unwanted(work: &mut Work, machine: &Machine, room: &Room, run: &Run) -> Result<(), Error> {
+    let taken = agents::live_run(&work.tx, room.id, &run.role).await?.is_some();
+    let under_way = chatroom_store::commands::has_open(&work.tx, machine.id, room.id, &run.role).await?;
+    if taken || under_way {
+        return Ok(());
+    }
+    stop::order(work, machine, room, &run.role).await
 }
 
 async fn of_run(work: &mut Work, room: &Room, mut run: Run, report: Report) -> Result<(), Error> {
@@ -129,7 +135,10 @@ async fn of_run(work: &mut Work, room: &Room, mut run: Run, report: Report) -> R
             }
             Ok(())
         }
-        Fact::RunExited { requested, reason, .. } => life::exit(work, room, run, requested, &reason).await,
+        Fact::RunExited { requested, reason, .. } => {
+            let ending = if requested { Ending::Requested } else { Ending::Crashed };
+            life::exit(work, room, run, ending, &reason).await
+        }
         Fact::CommandReceived { .. } | Fact::CommandFinished { .. } | Fact::ToolsDetected { .. } | Fact::Unknown => {
             Ok(())
         }

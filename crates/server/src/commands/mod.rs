@@ -10,7 +10,7 @@ pub mod start;
 pub mod stop;
 
 use chatroom_domain::access::Caller;
-use chatroom_domain::commands::{Command, CommandEvent, WAITING_LIMIT, after, deadline_ms};
+use chatroom_domain::commands::{Command, CommandEvent, WAITING_LIMIT, deadline_ms};
 use chatroom_domain::machines::{Machine, MachineError};
 use chatroom_domain::rooms::Room;
 use chatroom_domain::secrets::Place;
@@ -20,6 +20,7 @@ use chatroom_protocol::{CommandId, MachineId, Role, Timestamp, UserId};
 use chatroom_store::Access;
 use chatroom_store::events::NewEvent;
 
+use crate::agents::life::Ending;
 use crate::app::{App, Topic, Work};
 use crate::error::Error;
 use crate::{agents, machines, rooms};
@@ -32,6 +33,9 @@ const REPLACE: CommandType = CommandType::RestartAgent;
 /// Sends a command to a machine of `user`.
 pub async fn send(work: &mut Work, user: UserId, id: MachineId, body: SendCommand) -> Result<Command, Error> {
     let machine = machines::find(&work.tx, id, user).await?;
+    if machine.locked_at.is_some() {
+        return Err(MachineError::Locked.into());
+    }
     if chatroom_store::commands::count_pending(&work.tx, id).await? >= WAITING_LIMIT {
         return Err(MachineError::TooManyCommands.into());
     }
@@ -131,20 +135,13 @@ pub async fn settle(work: &mut Work, machine: MachineId, id: CommandId, event: C
     let Some(mut command) = chatroom_store::commands::find(&work.tx, machine, id).await? else {
         return Ok(false);
     };
-    let Some((status, result)) = after(command.status, event) else {
+    if !command.hear(event, work.now) {
         return Ok(false);
-    };
-    command.status = status;
-    command.result = result.map(|result| agents::life::short(&result));
-    if status == CommandStatus::Processing {
-        command.received_at = Some(work.now);
     }
-    if status.is_terminal() {
-        command.processed_at = Some(work.now);
-    }
+    command.result = command.result.map(|result| agents::life::short(&result));
     chatroom_store::commands::update(&work.tx, &command).await?;
     told(work, &command).await?;
-    if matches!(status, CommandStatus::Failed | CommandStatus::Expired) {
+    if matches!(command.status, CommandStatus::Failed | CommandStatus::Expired) {
         came_to_nothing(work, &command).await?;
     }
     Ok(true)
@@ -157,7 +154,11 @@ async fn came_to_nothing(work: &mut Work, command: &Command) -> Result<(), Error
         Some(run) if run.live() && run.pid.is_none() => {
             let room = rooms::of(&work.tx, run.room).await?;
             let why = command.result.clone().unwrap_or_default();
-            agents::life::exit(work, &room, run, false, &why).await
+            // A person's start comes in time or not at all. One of ours waits for a machine that went away meanwhile.
+            let slot = agents::slot(&work.tx, run.room, &run.role).await?;
+            let waits = command.status == CommandStatus::Expired && slot.counted_from < command.created_at;
+            let ending = if waits { Ending::Crashed } else { Ending::Refused };
+            agents::life::exit(work, &room, run, ending, &why).await
         }
         _ => Ok(()),
     }

@@ -3,6 +3,7 @@
 //! The journal is the truth about processes; what is written here is a projection
 //! of it. A watermark (which journal, up to which number) makes a repeated report
 //! a no-op, and the epoch keeps a daemon that was superseded from being heard.
+//! Which journal a machine keeps is said when it connects, not by its reports.
 
 use chatroom_domain::machines::MachineError;
 use chatroom_protocol::MachineId;
@@ -18,7 +19,7 @@ const BATCH: usize = 256;
 /// Applies what was not applied before.
 pub async fn apply(app: &App, id: MachineId, body: Reports) -> Result<Applied, Error> {
     if body.reports.len() > BATCH {
-        return Err(Error::Invalid(format!("at most {BATCH} reports at once")));
+        return Err(Error::Beyond("reports", format!("at most {BATCH} reports at once")));
     }
     if !(1..=64).contains(&body.journal_id.len()) {
         return Err(Error::Invalid("journalId must be 1 to 64 characters".into()));
@@ -26,24 +27,30 @@ pub async fn apply(app: &App, id: MachineId, body: Reports) -> Result<Applied, E
     if !body.reports.is_sorted_by(|one, next| one.seq < next.seq) {
         return Err(Error::Invalid("reports must come in the order of the journal".into()));
     }
+    if body.reports.last().is_some_and(|last| i64::try_from(last.seq).is_err()) {
+        return Err(Error::Invalid("no journal has that many reports".into()));
+    }
     let mut work = app.begin().await?;
     let machine = chatroom_store::machines::of(&work.tx, id).await?.ok_or(MachineError::NotFound)?;
+    if machine.locked_at.is_some() {
+        return Err(MachineError::Locked.into());
+    }
     if body.epoch < machine.epoch {
         return Err(MachineError::StaleEpoch.into());
     }
     let known = chatroom_store::machines::watermark(&work.tx, id).await?.ok_or(MachineError::NotFound)?;
-    let same = known.journal.as_ref() == Some(&body.journal_id);
-    let before = if same { known.applied } else { 0 };
-    let mut applied = before;
+    if known.journal.as_ref().is_some_and(|journal| *journal != body.journal_id) {
+        return Err(MachineError::OtherJournal.into());
+    }
+    let mut watermark = known.clone().in_journal(&body.journal_id);
     for report in body.reports {
-        if report.seq > applied {
-            applied = report.seq;
+        if watermark.takes(report.seq) {
             facts::apply(&mut work, &machine, report).await?;
         }
     }
-    if applied != before || !same {
-        chatroom_store::machines::set_watermark(&work.tx, id, &body.journal_id, applied).await?;
+    if watermark != known {
+        chatroom_store::machines::set_watermark(&work.tx, id, &body.journal_id, watermark.applied).await?;
         work.commit().await?;
     }
-    Ok(Applied { applied_through: applied })
+    Ok(Applied { applied_through: watermark.applied })
 }

@@ -2,7 +2,7 @@
 //! machine gets everything it needs with the command.
 
 use chatroom_domain::agents::{Agent, Desired, RUN_TOKEN_MS, Run};
-use chatroom_domain::commands::Command;
+use chatroom_domain::commands::{Command, StartPlan, plan_start};
 use chatroom_domain::machines::{AgentConfig, Machine, MachineError};
 use chatroom_domain::rooms::Room;
 use chatroom_domain::secrets::TokenKind;
@@ -18,7 +18,7 @@ use crate::error::Error;
 use crate::rooms::prompts::{Loop, role_prompt};
 use crate::tasks::wait::present;
 
-/// Starts the agent of a role on a machine, or restarts it. A start while one is under way joins it.
+/// Starts the agent of a role on a machine, or restarts it, as a person asks. A start while one is under way joins it.
 pub(super) async fn start(
     work: &mut Work,
     user: UserId,
@@ -33,29 +33,47 @@ pub(super) async fn start(
         return Err(MachineError::RunsElsewhere.into());
     }
     let mut command = draft(work, user, machine, kind, Some((room, role)))?;
-    if let Some(run) = &live
-        && kind == CommandType::StartAgent
-        && slot.desired == Desired::Running
-    {
-        command.run = Some(run.id);
-        let result = match run.activity {
-            RunActivity::Starting => format!("already starting {}", run.id),
-            _ => format!("already running {}", run.id),
-        };
-        return at_once(work, command, result).await;
-    }
-    let config =
-        chatroom_store::configs::find(&work.tx, machine.id, room.id, role).await?.ok_or(MachineError::NotConfigured)?;
-    check(machine, &config)?;
-
-    let run = run(work, &command, machine, config)?;
-    command.run = Some(run.id);
-    let replaces = live.is_some() || kind == CommandType::RestartAgent;
-    write(work, slot, &command, &run, room, replaces).await?;
-    let outcome = Some(run.tool.to_string());
-    agents::tell(work, room, role, "agent.starting", Some(run.id), outcome).await?;
-    agents::offer(work, room, role).await?;
+    let replaces = match plan_start(kind, slot.desired, live.as_ref().map(|run| (run.id, run.activity))) {
+        StartPlan::Joins(result) => {
+            command.run = live.map(|run| run.id);
+            return at_once(work, command, result).await;
+        }
+        StartPlan::Begins { replaces } => replaces,
+    };
+    // Its crashes count from here on.
+    let slot = Agent { counted_from: work.now, ..slot };
+    begin(work, machine, room, slot, &mut command, replaces).await?;
     Ok(command)
+}
+
+/// Starts an agent that stopped by itself once more, with what is saved for it now.
+pub(crate) async fn again(work: &mut Work, machine: &Machine, room: &Room, slot: Agent) -> Result<(), Error> {
+    let role = slot.role.clone();
+    let replaces = agents::live_run(&work.tx, room.id, &role).await?.is_some();
+    let mut command = draft(work, machine.user, machine, CommandType::StartAgent, Some((room, &role)))?;
+    begin(work, machine, room, slot, &mut command, replaces).await
+}
+
+/// Checks what is saved and writes down all that makes the machine start it. What is refused has changed nothing.
+async fn begin(
+    work: &mut Work,
+    machine: &Machine,
+    room: &Room,
+    slot: Agent,
+    command: &mut Command,
+    replaces: bool,
+) -> Result<(), Error> {
+    let role = slot.role.clone();
+    let config = chatroom_store::configs::find(&work.tx, machine.id, room.id, &role)
+        .await?
+        .ok_or(MachineError::NotConfigured)?;
+    check(machine, &config)?;
+    let run = run(work, command, machine, config)?;
+    command.run = Some(run.id);
+    write(work, slot, command, &run, room, replaces).await?;
+    let outcome = Some(run.tool.to_string());
+    agents::tell(work, room, &role, "agent.starting", Some(run.id), outcome).await?;
+    agents::offer(work, room, &role).await
 }
 
 /// Checks what was saved against what the machine has.
@@ -89,6 +107,8 @@ fn run(work: &Work, command: &Command, machine: &Machine, config: AgentConfig) -
         created_at: work.now,
         exited_at: None,
         exit: None,
+        crashed: false,
+        trouble: None,
     })
 }
 
@@ -109,6 +129,7 @@ async fn write(
         run: Some(run.id),
         shared: slot.shared && same_user,
         gave_up: None,
+        restart_at: None,
         ..slot
     };
     chatroom_store::agents::put(&work.tx, &wanted).await?;

@@ -37,6 +37,7 @@ pub(super) async fn stop(
     if slot.machine == Some(machine.id) {
         slot.desired = Desired::Stopped;
         slot.gave_up = None;
+        slot.restart_at = None;
         chatroom_store::agents::put(&work.tx, &slot).await?;
         agents::tell(work, room, role, "agent.stopping", slot.run, None).await?;
     }

@@ -44,6 +44,7 @@ impl Config {
             }),
             Setting::OpenSignUp => self.open_sign_up.to_string(),
             Setting::EventRetentionDays => self.event_retention_days.to_string(),
+            Setting::RunRetentionDays => self.run_retention_days.to_string(),
             Setting::SecretKeys => return hidden(self.secret_keys.is_some()),
             Setting::MetricsToken => return hidden(self.metrics_token.is_some()),
             Setting::Binary => quoted(self.binary.as_ref()?.display().to_string()),

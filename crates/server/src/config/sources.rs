@@ -34,6 +34,8 @@ pub struct Flags {
     pub open_sign_up: Option<bool>,
     /// `--event-retention-days N`
     pub event_retention_days: Option<u32>,
+    /// `--run-retention-days N`
+    pub run_retention_days: Option<u32>,
     /// The program handed to computers that join; no flag, the caller knows it.
     pub binary: Option<PathBuf>,
 }
@@ -99,6 +101,7 @@ keys! {
     LogFormat "log_format" "--log-format" "CHATROOM_LOG_FORMAT"
     OpenSignUp "open_sign_up" "--open-sign-up" "CHATROOM_OPEN_SIGN_UP"
     EventRetentionDays "event_retention_days" "--event-retention-days" "CHATROOM_EVENT_RETENTION_DAYS"
+    RunRetentionDays "run_retention_days" "--run-retention-days" "CHATROOM_RUN_RETENTION_DAYS"
     SecretKeys "secret_keys" "" "CHATROOM_SECRET_KEYS"
     MetricsToken "metrics_token" "" "CHATROOM_METRICS_TOKEN"
     Binary "binary" "(this program)" "CHATROOM_BINARY"
@@ -269,6 +272,7 @@ fn from_flags(flags: Flags) -> impl Iterator<Item = (Setting, String)> {
         (Setting::LogFormat, flags.log_format),
         (Setting::OpenSignUp, flags.open_sign_up.map(|open| open.to_string())),
         (Setting::EventRetentionDays, flags.event_retention_days.map(|days| days.to_string())),
+        (Setting::RunRetentionDays, flags.run_retention_days.map(|days| days.to_string())),
         (Setting::Binary, path(flags.binary)),
     ]
     .into_iter()

@@ -129,6 +129,7 @@ fn print_config_names_sources_and_hides_secrets() {
     log_format = "pretty"  # the default
     open_sign_up = false  # the default
     event_retention_days = 30  # the default
+    run_retention_days = 90  # the default
     secret_keys = "…"  # the variable CHATROOM_SECRET_KEYS
     metrics_token = "…"  # the variable CHATROOM_METRICS_TOKEN
     # binary is not set  # the default

@@ -9,12 +9,17 @@ use chatroom_domain::access::Caller;
 use chatroom_domain::accounts::Session;
 use chatroom_domain::secrets::{Token, TokenHash, TokenKind};
 use chatroom_protocol::{MachineId, Role, RoomId, RunId, SessionId, UserId};
+use chatroom_store::machines::Bearer;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, header};
 
 use crate::accounts;
-use crate::app::App;
+use crate::app::{App, Topic};
 use crate::error::Error;
+use crate::machines::credential;
+
+/// How often an open stream looks whether its reader may go on, beside being told.
+const LOOK_EVERY: std::time::Duration = std::time::Duration::from_secs(15);
 
 /// The cookie of a browser's session.
 pub const COOKIE: &str = "chatroom_session";
@@ -131,13 +136,13 @@ pub async fn authenticate(headers: &HeaderMap, app: &App) -> Result<Caller, Erro
         Some((TokenKind::Session, token)) => {
             chatroom_store::sessions::by_token(&reader, &token, now).await?.map(|session| person(app, &session))
         }
-        Some((TokenKind::Machine, token)) => chatroom_store::machines::by_token(&reader, &token, now)
-            .await?
-            .map(|(machine, user)| Caller::Machine { machine, user }),
+        Some((TokenKind::Machine, token)) => machine(app, &token).await?,
         Some((TokenKind::Run, token)) => chatroom_store::runs::by_token(&reader, &token, now).await?,
         Some((TokenKind::Device | TokenKind::Platform | TokenKind::OneTime, _)) | None => None,
     };
-    found.ok_or(Error::NotSignedIn)
+    let caller = found.ok_or(Error::NotSignedIn)?;
+    app.limits.request(&caller, now)?;
+    Ok(caller)
 }
 
 /// Returns the credential of a request: the header, else the cookie.
@@ -148,6 +153,29 @@ fn presented(headers: &HeaderMap) -> Option<&str> {
     }
     // A browser may only ever hold a session in its cookie.
     session_cookie(headers).filter(|value| value.starts_with(TokenKind::Session.prefix()))
+}
+
+/// Resolves when a person's sign-in is over, or the server stops: what streams to them ends then.
+pub(crate) async fn signed_out(app: App, person: Person) {
+    let mut changes = app.wake.subscribe(Topic::User(person.user));
+    loop {
+        let now = app.clock.now();
+        match chatroom_store::sessions::find(&app.reader(), person.session, person.user, now).await {
+            Ok(Some(_)) => {}
+            Ok(None) => return,
+            Err(error) => {
+                tracing::error!(%error, "a sign-in could not be looked up; what streams to it ends");
+                return;
+            }
+        }
+        tokio::select! {
+            () = app.stopping.cancelled() => return,
+            woken = changes.changed() => if woken.is_err() {
+                return;
+            },
+            () = tokio::time::sleep(LOOK_EVERY) => {}
+        }
+    }
 }
 
 /// Returns the session's cookie, if there is one.
@@ -165,6 +193,18 @@ fn read(text: &str) -> Option<(TokenKind, TokenHash)> {
     [TokenKind::Session, TokenKind::Machine, TokenKind::Run]
         .into_iter()
         .find_map(|kind| Some((kind, Token::read(kind, text)?.hash())))
+}
+
+async fn machine(app: &App, token: &TokenHash) -> Result<Option<Caller>, Error> {
+    let Some(Bearer { machine, user, is_next }) = chatroom_store::machines::by_token(&app.reader(), token).await?
+    else {
+        return Ok(None);
+    };
+    if is_next {
+        // It has the new credential safe: the old one ends here.
+        credential::promote(app, machine, token).await?;
+    }
+    Ok(Some(Caller::Machine { machine, user }))
 }
 
 fn person(app: &App, session: &Session) -> Caller {

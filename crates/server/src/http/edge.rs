@@ -9,8 +9,9 @@ use std::time::Instant;
 use axum::body::{Body, to_bytes};
 use axum::extract::{ConnectInfo, FromRequestParts, MatchedPath, Request, State};
 use axum::middleware::Next;
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use chatroom_protocol::ErrorCode;
+use chatroom_store::Trouble;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use tracing::Instrument as _;
@@ -70,10 +71,20 @@ pub(super) async fn wrap(State(edge): State<Edge>, mut request: Request, next: N
     }
     let span = tracing::info_span!("request", request.id = %id, http.method = %method, http.route = %route);
     let served = async {
-        let mut response = as_problem(next.run(request).await).await;
+        let mut response = match edge.app.health.trouble() {
+            // Each request would only wait in vain.
+            Some(trouble @ Trouble::Away) if needs_database(&route) => Error::Unwell(trouble).into_response(),
+            _ => as_problem(next.run(request).await).await,
+        };
+        if let Some(error::Unwell(trouble)) = response.extensions().get().copied() {
+            edge.app.health.note(trouble, &edge.app);
+        }
         strict(&edge.app.config, response.headers_mut());
         if let Ok(id) = HeaderValue::try_from(request_id().unwrap_or_default()) {
             response.headers_mut().insert(REQUEST_ID, id);
+        }
+        if let Some(error::Refused(limit)) = response.extensions().get() {
+            edge.meter.refused(limit);
         }
         let took = began.elapsed();
         edge.meter.count(method.as_str(), &route, response.status().as_u16(), took);
@@ -82,6 +93,11 @@ pub(super) async fn wrap(State(edge): State<Edge>, mut request: Request, next: N
         response
     };
     CURRENT.scope(id, served.instrument(span)).await
+}
+
+/// Returns whether a route is of no use without the database.
+fn needs_database(route: &str) -> bool {
+    !matches!(route, "/healthz" | "/readyz" | "/metrics")
 }
 
 /// Takes the id a proxy gave, if it is one.

@@ -10,10 +10,15 @@ use chatroom_domain::rooms::RoomError;
 use chatroom_domain::tasks::TaskError;
 use chatroom_protocol::api::rooms::Target;
 use chatroom_protocol::{ErrorCode, Problem};
+use chatroom_store::Trouble;
 use http::{HeaderValue, StatusCode, header};
 
 use super::edge;
 use crate::error::{AgentError, DeviceError, Error};
+
+/// On a response: the limit that was met.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Refused(pub(super) &'static str);
 
 /// The content type of a problem document.
 pub(crate) const PROBLEM: HeaderValue = HeaderValue::from_static("application/problem+json");
@@ -22,6 +27,9 @@ impl Error {
     /// Returns the status and the stable code a client sees.
     pub fn parts(&self) -> (StatusCode, ErrorCode) {
         use StatusCode as S;
+        if let Some(trouble) = self.trouble() {
+            return unwell(trouble);
+        }
         match self {
             Self::Account(error) => account(error),
             Self::Room(error) => room(error),
@@ -29,11 +37,14 @@ impl Error {
             Self::Task(error) => task(error),
             Self::Machine(error) => machine(error),
             Self::Agent(error) => agent(error),
-            Self::Name(_) | Self::Invalid(_) => (S::BAD_REQUEST, ErrorCode::InvalidRequest),
+            Self::Name(_) | Self::Invalid(_) | Self::Beyond(..) => (S::BAD_REQUEST, ErrorCode::InvalidRequest),
             Self::NotSignedIn => (S::UNAUTHORIZED, ErrorCode::NotSignedIn),
             Self::Forbidden(_) => (S::FORBIDDEN, ErrorCode::Forbidden),
             Self::NotFound => (S::NOT_FOUND, ErrorCode::NotFound),
             Self::TooLarge => (S::PAYLOAD_TOO_LARGE, ErrorCode::TooLarge),
+            Self::HeadersTooLarge(_) => (S::REQUEST_HEADER_FIELDS_TOO_LARGE, ErrorCode::TooLarge),
+            Self::AddressTooLong(_) => (S::URI_TOO_LONG, ErrorCode::TooLarge),
+            Self::TooFast(_) | Self::TooManyOpen(_) => (S::TOO_MANY_REQUESTS, ErrorCode::TooManyRequests),
             Self::Device(DeviceError::Pending) => (S::BAD_REQUEST, ErrorCode::AuthorizationPending),
             Self::Device(DeviceError::SlowDown) => (S::BAD_REQUEST, ErrorCode::SlowDown),
             Self::Device(DeviceError::Denied) => (S::BAD_REQUEST, ErrorCode::AccessDenied),
@@ -42,9 +53,29 @@ impl Error {
             Self::FeedTruncated(_) => (S::GONE, ErrorCode::FeedTruncated),
             Self::VersionGap(_) => (S::UPGRADE_REQUIRED, ErrorCode::VersionGap),
             Self::ShuttingDown => (S::SERVICE_UNAVAILABLE, ErrorCode::ShuttingDown),
-            Self::Store(_) | Self::Secret(_) | Self::NoRandomness | Self::Internal(_) => {
+            Self::Store(_) | Self::Unwell(_) | Self::Secret(_) | Self::NoRandomness | Self::Internal(_) => {
                 (S::INTERNAL_SERVER_ERROR, ErrorCode::Internal)
             }
+        }
+    }
+
+    /// Returns the name of the limit that was met, if it was one.
+    fn limit(&self) -> Option<&'static str> {
+        match self {
+            Self::Beyond(limit, _) => Some(limit),
+            Self::TooLarge => Some("body"),
+            Self::HeadersTooLarge(_) => Some("header_bytes"),
+            Self::AddressTooLong(_) => Some("address_length"),
+            Self::TooFast(_) => Some("requests"),
+            Self::TooManyOpen(kind) => Some(kind.limit()),
+            Self::Account(AccountError::TooManyTries(_)) => Some("tries"),
+            Self::Message(MessageError::TooLong) => Some("message_length"),
+            Self::Message(MessageError::QueueFull) => Some("queued_messages"),
+            Self::Task(TaskError::TooMany) => Some("active_tasks"),
+            Self::Task(TaskError::HandoffLimit(_)) => Some("handoffs"),
+            Self::Machine(MachineError::TooManyCommands) => Some("waiting_commands"),
+            Self::Device(DeviceError::SlowDown) => Some("device_polls"),
+            _ => None,
         }
     }
 
@@ -54,6 +85,8 @@ impl Error {
         let detail = if code == ErrorCode::Internal {
             tracing::error!(error = %self, cause = ?self, "request failed");
             "the server met a fault; its log has the cause under this request id".to_owned()
+        } else if let Some(trouble) = self.trouble() {
+            Self::Unwell(trouble).to_string()
         } else {
             self.to_string()
         };
@@ -97,7 +130,24 @@ impl IntoResponse for Error {
     fn into_response(self) -> Response {
         let mut response = answer(&self.problem());
         self.add_headers(&mut response);
+        if let Some(limit) = self.limit() {
+            response.extensions_mut().insert(Refused(limit));
+        }
+        if let Some(trouble) = self.trouble() {
+            response.extensions_mut().insert(Unwell(trouble));
+        }
         response
+    }
+}
+
+/// Marks an answer that trouble of the database made, for who takes note of it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Unwell(pub Trouble);
+
+fn unwell(trouble: Trouble) -> (StatusCode, ErrorCode) {
+    match trouble {
+        Trouble::Full => (StatusCode::INSUFFICIENT_STORAGE, ErrorCode::StorageFull),
+        Trouble::Away => (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::DatabaseAway),
     }
 }
 
@@ -109,14 +159,14 @@ impl Error {
             Self::NotSignedIn => {
                 headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"chatroom\""));
             }
-            Self::Account(AccountError::TooManyTries(seconds)) => {
+            Self::Account(AccountError::TooManyTries(seconds)) | Self::TooFast(seconds) => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from(*seconds));
             }
             Self::Device(DeviceError::SlowDown) => {
                 let interval = chatroom_domain::accounts::DEVICE_INTERVAL_S;
                 headers.insert(header::RETRY_AFTER, HeaderValue::from(interval));
             }
-            Self::ShuttingDown => {
+            Self::ShuttingDown | Self::Unwell(Trouble::Away) => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static("2"));
             }
             _ => {}
@@ -160,6 +210,7 @@ fn about_room(problem: &mut Problem, error: &RoomError) {
 fn message(error: &MessageError) -> (StatusCode, ErrorCode) {
     use MessageError as E;
     match error {
+        E::QueueFull => (StatusCode::CONFLICT, ErrorCode::TooManyTasks),
         E::Empty | E::TooLong | E::Terminator(_) | E::Nul => (StatusCode::BAD_REQUEST, ErrorCode::InvalidMessage),
     }
 }
@@ -196,7 +247,9 @@ fn machine(error: &MachineError) -> (StatusCode, ErrorCode) {
         E::RunsElsewhere => (S::CONFLICT, ErrorCode::RunsElsewhere),
         E::TooManyCommands => (S::TOO_MANY_REQUESTS, ErrorCode::TooManyCommands),
         E::BadCommand(_) | E::BadText { .. } => (S::BAD_REQUEST, ErrorCode::InvalidRequest),
+        E::OtherJournal => (S::CONFLICT, ErrorCode::Conflict),
         E::StaleEpoch => (S::CONFLICT, ErrorCode::StaleEpoch),
+        E::Locked => (S::LOCKED, ErrorCode::MachineLocked),
     }
 }
 
@@ -206,6 +259,7 @@ fn agent(error: &AgentError) -> (StatusCode, ErrorCode) {
     match error {
         E::NotRunning => (S::CONFLICT, ErrorCode::NotRunning),
         E::Offline => (S::CONFLICT, ErrorCode::MachineOffline),
+        E::TooManyStreams => (S::TOO_MANY_REQUESTS, ErrorCode::TooManyRequests),
         E::MachineFailed(_) => (S::BAD_GATEWAY, ErrorCode::MachineFailed),
         E::Refused(problem) => {
             let status = StatusCode::from_u16(problem.status).ok().filter(StatusCode::is_client_error);

@@ -21,6 +21,7 @@ use super::caller::Person;
 use crate::accounts::{self, instances};
 use crate::app::{App, Topic};
 use crate::error::Error;
+use crate::limits::{self, Held, Kind};
 
 /// How long a stream is silent before it says that it lives, and looks whether it may.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -51,7 +52,7 @@ struct FeedQuery {
 /// `feed_truncated`, and `state` says after which position to go on.
 #[utoipa::path(get, path = "/api/events", tag = "events", security(("session" = [])), params(FeedQuery),
     responses((status = 200, content((Events = "application/json"), (String = "text/event-stream"))),
-        (status = "4XX", body = Problem)))]
+        (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 async fn read(
     person: Person,
     headers: HeaderMap,
@@ -72,7 +73,8 @@ async fn read(
     // Subscribed before the first look: what is written in between wakes.
     let feed = app.wake.subscribe(Topic::Feed(instance));
     let access = app.wake.subscribe(Topic::User(person.user));
-    let limit = if streams { PAGE } else { query.limit.unwrap_or(PAGE).clamp(1, 500) };
+    let limit = if streams { PAGE } else { limits::page(query.limit, PAGE)? };
+    let held = streams.then(|| app.limits.open(person.user, Kind::Feed)).transpose()?;
     let page = match resumed.transpose()?.or(query.after) {
         Some(after) => events::read(&reader, instance, person.user, after, limit).await?,
         None => match events::read(&reader, instance, person.user, 0, limit).await? {
@@ -83,7 +85,7 @@ async fn read(
     match page {
         Page::Truncated(floor) => Err(Error::FeedTruncated(floor)),
         Page::Events(found, next) if streams => {
-            let follower = Follower { app, person, instance, found, next, feed, access };
+            let follower = Follower { app, person, instance, found, next, feed, access, _held: held };
             Ok(follower.into_response())
         }
         Page::Events(found, next) => Ok(Json(Events { instance_id: instance, events: found, next }).into_response()),
@@ -99,6 +101,7 @@ struct Follower {
     next: i64,
     feed: watch::Receiver<u64>,
     access: watch::Receiver<u64>,
+    _held: Option<Held>,
 }
 
 impl IntoResponse for Follower {
@@ -128,7 +131,7 @@ impl Follower {
                 () = tokio::time::sleep(KEEP_ALIVE) => Ok(false),
             };
             let woken = woken.ok()?;
-            match self.look().await {
+            match Box::pin(self.look()).await {
                 Ok(Some(chunk)) if !chunk.is_empty() => return Some(chunk),
                 Ok(Some(_)) if !woken => return Some(": still here\n\n".to_owned()),
                 Ok(Some(_)) => {}

@@ -15,14 +15,30 @@ use crate::app::App;
 use crate::config::{Config, split_port};
 use crate::error::Error;
 
+/// How long path and query may be together, in bytes.
+const ADDRESS_LIMIT: usize = 8 * 1024;
+/// How large the headers may be together, in bytes.
+const HEADER_LIMIT: usize = 32 * 1024;
+
 /// Lets a request through, or refuses it.
 pub(super) async fn check(State(app): State<App>, request: Request, next: Next) -> Response {
-    let checked = host(&app.config, request.uri(), request.headers())
+    let checked = size(request.uri(), request.headers())
+        .and_then(|()| host(&app.config, request.uri(), request.headers()))
         .and_then(|host| origin(&app.config, &host, request.method(), request.headers()));
     match checked {
         Ok(()) => next.run(request).await,
         Err(error) => error.into_response(),
     }
+}
+
+/// Refuses what is longer than anything we send or take.
+fn size(uri: &Uri, headers: &HeaderMap) -> Result<(), Error> {
+    let address = uri.path_and_query().map_or(0, |address| address.as_str().len());
+    if address > ADDRESS_LIMIT {
+        return Err(Error::AddressTooLong(ADDRESS_LIMIT));
+    }
+    let bytes: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+    if bytes > HEADER_LIMIT { Err(Error::HeadersTooLarge(HEADER_LIMIT)) } else { Ok(()) }
 }
 
 /// Returns the host a request names, if this server answers for it.

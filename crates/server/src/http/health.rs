@@ -10,10 +10,13 @@ pub(super) async fn alive() -> &'static str {
     "ok\n"
 }
 
-/// The database answers, and the server is not about to stop.
+/// The database answers and takes writes, and the server is not about to stop.
 pub(super) async fn ready(State(app): State<App>) -> Result<&'static str, Error> {
     if app.stopping.is_cancelled() {
         return Err(Error::ShuttingDown);
+    }
+    if let Some(trouble) = app.health.trouble() {
+        return Err(Error::Unwell(trouble));
     }
     app.store.ping().await?;
     Ok("ready\n")

@@ -25,6 +25,10 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
             return Err(Error::Invalid("the body must be JSON, sent with `content-type: application/json`".into()));
         }
         let bytes = Bytes::from_request(request, state).await.map_err(|error| body(&error))?;
+        // A list of the fields' values would be read as the object as well.
+        if bytes.trim_ascii_start().first().is_some_and(|first| *first != b'{') {
+            return Err(Error::Invalid("the body must be a JSON object".into()));
+        }
         serde_json::from_slice(&bytes)
             .map(Self)
             .map_err(|error| Error::Invalid(format!("the body does not fit: {error}")))

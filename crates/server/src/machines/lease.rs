@@ -2,7 +2,7 @@
 //! answers, ended with the tunnel. It is read by the clock, so a server that
 //! died leaves nobody online.
 //!
-//! Renewing writes no event, and one statement serves all machines.
+//! Renewing writes no event, and one statement serves many machines.
 
 use std::time::Duration;
 
@@ -13,15 +13,22 @@ use chatroom_protocol::{MachineId, PROTOCOL_VERSION};
 use chatroom_store::events::NewEvent;
 use chatroom_tunnel::Generation;
 use futures_util::future::join_all;
+use tokio::time::{Instant, sleep_until};
 
 use super::call::{CallError, Peer};
-use super::{credential, tell};
+use super::{credential, link, tell};
 use crate::app::{App, Work};
 use crate::error::Error;
 use crate::rooms;
 
 /// How often leases are renewed.
-pub const RENEW_EVERY: Duration = Duration::from_millis(RENEW_EVERY_MS.unsigned_abs());
+const RENEW_EVERY: Duration = Duration::from_millis(RENEW_EVERY_MS.unsigned_abs());
+/// The pause between two rounds, which is part of it.
+pub const PAUSE: Duration = Duration::from_secs(5);
+/// Machines asked at once, unless there are so many that a round would not end in time.
+const TOGETHER: usize = 100;
+/// Parts of a round at most.
+const PARTS: u32 = 50;
 
 /// Asks a daemon whether it is there, and shows it that we are who it knows.
 pub async fn ping(peer: &Peer) -> Result<Pong, CallError> {
@@ -29,9 +36,33 @@ pub async fn ping(peer: &Peer) -> Result<Pong, CallError> {
     peer.post("/platform/ping", &ping).await
 }
 
-/// Renews the lease of every machine whose daemon answers.
-pub async fn renew(app: App) -> Result<(), Error> {
-    let asked = app.links.keys().into_iter().map(|id| ask(&app, id));
+/// Renews the leases of all machines that are connected, some after others.
+///
+/// A round takes its time: thousands asked in one moment would keep everybody else waiting, and one machine that
+/// does not answer would keep the others.
+pub async fn round(app: App) -> Result<(), Error> {
+    let mut ids = app.links.keys();
+    // In the same order each time, so that each machine's turn comes as often as the round.
+    ids.sort_unstable();
+    let step = RENEW_EVERY.saturating_sub(PAUSE) / PARTS;
+    let began = Instant::now();
+    let together = ids.len().div_ceil(PARTS as usize).max(TOGETHER);
+    for (part, some) in (0..).zip(ids.chunks(together)) {
+        sleep_until(began + step * part).await;
+        let (app, some) = (app.clone(), some.to_vec());
+        app.tasks.clone().spawn(async move {
+            if let Err(error) = renew(&app, some).await {
+                tracing::error!(%error, "leases could not be renewed; they will be in the next round");
+            }
+        });
+    }
+    sleep_until(began + step * PARTS).await;
+    Ok(())
+}
+
+/// Renews the lease of every machine among these whose daemon answers.
+pub async fn renew(app: &App, ids: Vec<MachineId>) -> Result<(), Error> {
+    let asked = ids.into_iter().map(|id| ask(app, id));
     let answered: Vec<_> = join_all(asked).await.into_iter().flatten().collect();
     if answered.is_empty() {
         return Ok(());
@@ -52,15 +83,20 @@ pub async fn renew(app: App) -> Result<(), Error> {
 
 async fn ask(app: &App, id: MachineId) -> Option<(MachineId, Generation)> {
     let generation = app.links.generation(&id)?;
-    let link = app.links.get(&id)?;
+    let held = app.links.get(&id)?;
     let asked = async {
         let proof = credential::proof(app, &app.reader(), id).await?;
-        let peer = Peer { link: link.clone(), token: proof.token };
-        ping(&peer).await?;
-        Ok::<_, Error>(())
+        let peer = Peer { link: held.clone(), token: proof.token };
+        Ok::<_, Error>(ping(&peer).await?)
     };
-    let Err(error) = asked.await else {
-        return Some((id, generation));
+    let error = match asked.await {
+        Ok(pong) => {
+            if let Err(error) = link::end_unwanted(app, id, &pong).await {
+                tracing::error!(machine.id = %id, %error, "what lives on a machine could not be compared with what is wanted");
+            }
+            return Some((id, generation));
+        }
+        Err(error) => error,
     };
     tracing::info!(machine.id = %id, %error, "a machine did not answer");
     let machine = chatroom_store::machines::of(&app.reader(), id).await;
@@ -68,7 +104,7 @@ async fn ask(app: &App, id: MachineId) -> Option<(MachineId, Generation)> {
         && !machine.is_some_and(|machine| machine.online(app.clock.now()))
     {
         // Its lease is over: let the daemon dial again, and say that it was away.
-        link.close();
+        held.close();
     }
     None
 }

@@ -5,19 +5,25 @@
 //! the truth is in the tables, and whatever was not acknowledged is pushed again
 //! over the next one.
 
-use chatroom_domain::agents::Desired;
+use chatroom_domain::agents::Found;
 use chatroom_domain::machines::{Machine, MachineError};
-use chatroom_protocol::api::daemon::Pong;
+use chatroom_domain::rooms::Room;
+use chatroom_protocol::api::daemon::{LiveRun, Pong};
 use chatroom_protocol::{MachineId, PROTOCOL_VERSION, UserId};
-use chatroom_tunnel::{Generation, Link, Pending, Settings};
+use chatroom_store::Access;
+use chatroom_tunnel::{Generation, Link, Pending};
 use tokio_util::sync::CancellationToken;
 
 use super::call::Peer;
 use super::credential::{self, Proof};
-use super::{check_tools, lease, push, tell};
+use super::{bulk, check_tools, lease, push, renewal, tell};
+use crate::agents::life::Ending;
 use crate::app::{App, Topic, Work};
 use crate::error::Error;
 use crate::{agents, commands, rooms};
+
+/// How long a daemon may take to hear that the server leaves.
+const FAREWELL: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// What a daemon says of itself when it dials.
 #[derive(Debug, Clone)]
@@ -30,12 +36,18 @@ pub struct Hello {
     pub version: String,
     /// Which journal it keeps.
     pub journal: String,
+    /// The renewal counter of its home.
+    pub renewal: u64,
 }
 
 /// Checks a daemon that asks for a tunnel, before it gets one.
 pub async fn greet(app: &App, id: MachineId, user: UserId, hello: &Hello) -> Result<(), Error> {
-    check_version(app, hello)?;
+    let checked = check_version(app, hello);
+    app.gaps.note(id, checked.as_ref().err().map(ToString::to_string));
+    checked?;
     let machine = super::find(&app.reader(), id, user).await?;
+    // First the count: an old copy of the home has an old epoch as well, and must not pass for a daemon that ends.
+    renewal::check(app, &machine, hello.renewal).await?;
     if hello.epoch < machine.epoch {
         return Err(MachineError::StaleEpoch.into());
     }
@@ -72,7 +84,7 @@ fn update_line(app: &App) -> String {
 pub fn take(app: &App, id: MachineId, hello: Hello, pending: Pending) {
     let (app, tasks) = (app.clone(), app.tasks.clone());
     tasks.spawn(async move {
-        match pending.connect(Settings::default()).await {
+        match Box::pin(pending.connect(bulk::settings())).await {
             Ok((link, driver)) => {
                 let gone = CancellationToken::new();
                 let end = gone.clone();
@@ -96,9 +108,11 @@ async fn live(app: &App, id: MachineId, hello: &Hello, mut peer: Peer, gone: &Ca
         let proof = credential::proof(app, &app.reader(), id).await?;
         peer.token.clone_from(&proof.token);
         let pong = lease::ping(&peer).await?;
-        Ok::<_, Error>((proof, pong))
+        let renewal = renewal::give(app, id, &peer, hello.renewal).await?;
+        Ok::<_, Error>(Introduced { proof, pong, renewal })
     };
-    let (proof, pong) = match introduced.await {
+    // Boxed, as is whatever else is over before it goes quiet: what stays is kept for every machine.
+    let introduced = match Box::pin(introduced).await {
         Ok(introduced) => introduced,
         Err(error) => {
             tracing::warn!(machine.id = %id, %error, "a daemon did not take us for its platform");
@@ -106,7 +120,7 @@ async fn live(app: &App, id: MachineId, hello: &Hello, mut peer: Peer, gone: &Ca
             return;
         }
     };
-    let generation = match arrive(app, id, hello, &pong, &proof, &link).await {
+    let generation = match Box::pin(arrive(app, id, hello, &introduced, &link)).await {
         Ok(Some(generation)) => generation,
         Ok(None) => {
             tracing::info!(machine.id = %id, "a tunnel was overtaken before it began");
@@ -120,20 +134,39 @@ async fn live(app: &App, id: MachineId, hello: &Hello, mut peer: Peer, gone: &Ca
         }
     };
     tracing::info!(machine.id = %id, epoch = hello.epoch, "a machine is online");
+    let serve = async {
+        Box::pin(credential::offer_again(app, id, &peer)).await;
+        push::push(app, id, &link).await
+    };
     tokio::select! {
         () = gone.cancelled() => {}
-        () = app.stopping.cancelled() => {}
-        Err(error) = push::push(app, id, &peer) => {
+        () = app.stopping.cancelled() => farewell(&peer).await,
+        Err(error) = serve => {
             tracing::error!(machine.id = %id, %error, "pushing failed; the machine dials again");
         }
     }
     link.close();
-    if app.links.remove_if(&id, generation)
-        && let Err(error) = leave(app, id).await
-    {
+    let is_gone = app.links.remove_if(&id, generation);
+    app.bulk.end(id, generation);
+    if is_gone && let Err(error) = Box::pin(leave(app, id)).await {
         // Its lease ends by itself.
         tracing::error!(machine.id = %id, %error, "a machine could not be written down as offline");
     }
+}
+
+/// What came of the first words with a daemon.
+struct Introduced {
+    proof: Proof,
+    pong: Pong,
+    /// The count it has on disk now.
+    renewal: Option<u64>,
+}
+
+/// Tells a daemon that another connection can be had at once or soon, so that it does not wonder.
+async fn farewell(peer: &Peer) {
+    let nothing = serde_json::Map::new();
+    let told = peer.tell("/platform/reconnect", &nothing);
+    let _ = tokio::time::timeout(FAREWELL, told).await;
 }
 
 /// Writes an arrival, and makes its tunnel the machine's. `None` if a newer credential or daemon came first.
@@ -144,17 +177,20 @@ async fn arrive(
     app: &App,
     id: MachineId,
     hello: &Hello,
-    pong: &Pong,
-    proof: &Proof,
+    introduced: &Introduced,
     link: &Link,
 ) -> Result<Option<Generation>, Error> {
+    let Introduced { proof, pong, renewal } = introduced;
     let mut work = app.begin().await?;
     let Some(machine) = chatroom_store::machines::of(&work.tx, id).await? else {
         return Ok(None);
     };
     let sealed = chatroom_store::machines::platform_token_sealed(&work.tx, id).await?;
-    if sealed.as_ref() != Some(&proof.sealed) || hello.epoch < machine.epoch {
+    if sealed.as_ref() != Some(&proof.sealed) || hello.epoch < machine.epoch || machine.locked_at.is_some() {
         return Ok(None);
+    }
+    if let Some(renewal) = renewal {
+        chatroom_store::machines::set_renewal(&work.tx, id, *renewal).await?;
     }
     let version: String = hello.version.chars().take(60).collect();
     lease::begin(&mut work, &machine, hello.epoch, &version).await?;
@@ -165,11 +201,18 @@ async fn arrive(
         tell(&mut work, &machine, "machine.tools", None).await?;
     }
     reconcile(&mut work, &machine, hello, pong).await?;
+    if let Some(known) = chatroom_store::machines::watermark(&work.tx, id).await?
+        && known.journal.as_ref() != Some(&hello.journal)
+    {
+        chatroom_store::machines::set_watermark(&work.tx, id, &hello.journal, 0).await?;
+    }
     let (generation, replaced) = app.links.insert(id, link.clone());
+    let written = work.commit().await;
+    // Only now: whoever is replaced dials again at once, and must find what replaced it written down.
     if let Some(replaced) = replaced {
         replaced.close();
     }
-    if let Err(error) = work.commit().await {
+    if let Err(error) = written {
         app.links.remove_if(&id, generation);
         return Err(error);
     }
@@ -182,15 +225,7 @@ async fn arrive(
 /// is gone will never be heard of again.
 async fn reconcile(work: &mut Work, machine: &Machine, hello: &Hello, pong: &Pong) -> Result<(), Error> {
     for live in &pong.runs {
-        let Some(room) = chatroom_store::rooms::of(&work.tx, live.chatroom_id).await? else {
-            continue;
-        };
-        let slot = agents::slot(&work.tx, room.id, &live.role).await?;
-        // A run that was given up here, because its machine was away, is not wanted any more.
-        let known = chatroom_store::runs::of(&work.tx, live.run_id).await?.is_some_and(|run| run.live());
-        let wanted = known && slot.desired == Desired::Running && slot.run == Some(live.run_id);
-        let under_way = chatroom_store::commands::has_open(&work.tx, machine.id, room.id, &live.role).await?;
-        if !wanted && !under_way {
+        if let Some(room) = unwanted(&work.tx, machine.id, live, Seen::Now).await? {
             commands::stop::order(work, machine, &room, &live.role).await?;
         }
     }
@@ -205,10 +240,54 @@ async fn reconcile(work: &mut Work, machine: &Machine, hello: &Hello, pong: &Pon
         if !there && !under_way {
             let room = rooms::of(&work.tx, run.room).await?;
             let reason = "the machine came back without its journal, and without this run";
-            agents::life::exit(work, &room, run, false, reason).await?;
+            agents::life::exit(work, &room, run, Ending::Crashed, reason).await?;
         }
     }
     Ok(())
+}
+
+/// Orders the end of runs a daemon says it has and nobody wants: a start that was given up here may have come to be there.
+pub(super) async fn end_unwanted(app: &App, id: MachineId, pong: &Pong) -> Result<(), Error> {
+    for live in &pong.runs {
+        if unwanted(&app.reader(), id, live, Seen::Before).await?.is_none() {
+            continue;
+        }
+        let mut work = app.begin().await?;
+        if let Some(machine) = chatroom_store::machines::of(&work.tx, id).await?
+            && let Some(room) = unwanted(&work.tx, id, live, Seen::Before).await?
+        {
+            commands::stop::order(&mut work, &machine, &room, &live.role).await?;
+            work.commit().await?;
+        }
+    }
+    Ok(())
+}
+
+/// When a daemon said what lives.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Seen {
+    /// As it connected: nothing was pushed to it since.
+    Now,
+    /// While it went on: what it said may be over.
+    Before,
+}
+
+/// Returns the room of a run that is to be ended.
+async fn unwanted(db: &impl Access, machine: MachineId, live: &LiveRun, seen: Seen) -> Result<Option<Room>, Error> {
+    let Some(room) = chatroom_store::rooms::of(db, live.chatroom_id).await? else {
+        return Ok(None);
+    };
+    let slot = agents::slot(db, room.id, &live.role).await?;
+    let here = chatroom_store::runs::live_in(db, room.id, &live.role).await?;
+    let found = Found {
+        run: live.run_id,
+        // A run that was given up here, because its machine was away, is not wanted any more.
+        known: here.iter().any(|run| run.id == live.run_id),
+        under_way: chatroom_store::commands::has_open(db, machine, room.id, &live.role).await?,
+        replaced: seen == Seen::Before
+            && here.iter().any(|run| run.id != live.run_id && run.machine == machine && run.pid.is_some()),
+    };
+    Ok(slot.is_unwanted(found).then_some(room))
 }
 
 async fn leave(app: &App, id: MachineId) -> Result<(), Error> {
@@ -220,4 +299,20 @@ async fn leave(app: &App, id: MachineId) -> Result<(), Error> {
     lease::end(&mut work, id).await?;
     work.touch(Topic::Machine(id));
     work.commit().await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn size<A, F: Future>(_: impl FnOnce(A) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn a_machine_that_does_nothing_costs_its_server_little() {
+        type Arguments = (&'static App, MachineId, &'static Hello, Peer, &'static CancellationToken);
+        let live = size(|(app, id, hello, peer, gone): Arguments| live(app, id, hello, peer, gone));
+        assert!(live < 2048, "{live} bytes");
+    }
 }

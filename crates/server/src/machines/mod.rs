@@ -4,23 +4,27 @@
 //! one that does not exist look the same to everybody.
 
 pub mod binary;
+pub mod bulk;
 pub mod call;
 pub mod configs;
 pub mod credential;
 pub mod enrolment;
+pub mod gaps;
 pub mod lease;
 pub mod link;
+pub mod lock;
 pub mod push;
 pub mod removal;
+pub mod renewal;
 
 use chatroom_domain::machines::{Alias, Machine, MachineError, check_hostname, check_os};
 use chatroom_protocol::api::machines::{MachineView, RegisterMachine, ToolFacts, ToolPresence};
-use chatroom_protocol::{MachineId, Timestamp, UserId};
+use chatroom_protocol::{MachineId, UserId};
 use chatroom_store::Access;
 use chatroom_store::events::NewEvent;
 
 use crate::accounts;
-use crate::app::Work;
+use crate::app::{App, Work};
 use crate::error::Error;
 
 /// How many tools a machine may name.
@@ -73,6 +77,8 @@ async fn first(
         registered_at: work.now,
         last_seen_at: work.now,
         lease_until: None,
+        renewal: 0,
+        locked_at: None,
     };
     chatroom_store::machines::insert(&work.tx, &machine).await?;
     let alias = machine.alias.as_str().to_owned();
@@ -83,7 +89,7 @@ async fn first(
 /// Keeps what a machine says of its tools within bounds; of two facts about one tool the last counts.
 pub(crate) fn check_tools(told: Vec<ToolFacts>) -> Result<Vec<ToolFacts>, Error> {
     if told.len() > TOOL_LIMIT {
-        return Err(Error::Invalid(format!("a machine names at most {TOOL_LIMIT} tools")));
+        return Err(Error::Beyond("tools", format!("a machine names at most {TOOL_LIMIT} tools")));
     }
     let mut tools: Vec<ToolFacts> = Vec::new();
     for mut facts in told {
@@ -134,8 +140,10 @@ pub(crate) async fn tell_user(work: &mut Work, user: UserId, event: NewEvent) ->
 }
 
 /// Shows a machine to its user.
-pub fn view(machine: Machine, now: Timestamp) -> MachineView {
+pub fn view(app: &App, machine: Machine) -> MachineView {
+    let now = app.clock.now();
     MachineView {
+        upgrade: app.gaps.of(machine.id),
         machine_id: machine.id,
         daemon_connected: machine.online(now),
         available_tools: machine
@@ -152,5 +160,6 @@ pub fn view(machine: Machine, now: Timestamp) -> MachineView {
         epoch: machine.epoch,
         registered_at: machine.registered_at,
         last_seen_at: machine.last_seen_at,
+        locked_at: machine.locked_at,
     }
 }

@@ -8,16 +8,19 @@ use std::collections::HashSet;
 use std::convert::Infallible;
 use std::time::Duration;
 
+use chatroom_domain::access::may_reach;
 use chatroom_domain::agents::{Prompt, PromptPurpose, PromptState};
 use chatroom_domain::commands::{Command, CommandEvent};
 use chatroom_domain::tasks::{Holder, Task};
 use chatroom_protocol::api::daemon::{CommandReceipt, PromptReceipt, PushPrompt};
 use chatroom_protocol::api::tasks::TaskState;
 use chatroom_protocol::{CommandId, MachineId, Role, RoomId, RunId};
+use chatroom_tunnel::Link;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 
 use super::call::{CallError, Peer};
+use super::credential;
 use crate::agents;
 use crate::app::{App, Topic};
 use crate::commands;
@@ -41,13 +44,13 @@ type Push<'a> = BoxFuture<'a, (Lane, Result<(), Error>)>;
 ///
 /// Nothing awaited in the loop itself may write: a push that has begun a write
 /// only moves on while the loop polls it.
-pub(super) async fn push(app: &App, id: MachineId, peer: &Peer) -> Result<Infallible, Error> {
+pub(super) async fn push(app: &App, id: MachineId, link: &Link) -> Result<Infallible, Error> {
     let mut changes = app.wake.subscribe(Topic::Machine(id));
     let mut busy = HashSet::new();
     let mut pushes: FuturesUnordered<Push<'_>> = FuturesUnordered::new();
     loop {
         changes.borrow_and_update();
-        pushes.extend(look(app, id, peer, &mut busy).await?);
+        pushes.extend(Box::pin(look(app, id, link, &mut busy)).await?);
         tokio::select! {
             woken = changes.changed() => if woken.is_err() {
                 return Err(Error::Internal("nobody wakes this machine any more".into()));
@@ -61,27 +64,31 @@ pub(super) async fn push(app: &App, id: MachineId, peer: &Peer) -> Result<Infall
 }
 
 /// Returns the pushes of lanes that are not busy, and makes them so.
-async fn look<'a>(
-    app: &'a App,
-    id: MachineId,
-    peer: &'a Peer,
-    busy: &mut HashSet<Lane>,
-) -> Result<Vec<Push<'a>>, Error> {
+async fn look<'a>(app: &'a App, id: MachineId, link: &Link, busy: &mut HashSet<Lane>) -> Result<Vec<Push<'a>>, Error> {
     let reader = app.reader();
     let mut pushes: Vec<Push<'a>> = Vec::new();
-    for (command, sealed) in chatroom_store::commands::pending(&reader, id).await? {
+    let commands = chatroom_store::commands::pending(&reader, id).await?;
+    let prompts = chatroom_store::prompts::pending(&reader, id).await?;
+    if commands.is_empty() && prompts.is_empty() {
+        return Ok(pushes);
+    }
+    // Read each time: the credential may have been replaced while the tunnel stayed open.
+    let peer = Peer { link: link.clone(), token: credential::proof(app, &reader, id).await?.token };
+    for (command, sealed) in commands {
+        let peer = peer.clone();
         let lane = match &command.slot {
             Some((room, role)) => Lane::Agent(*room, role.clone()),
             None => Lane::Alone(command.id),
         };
         if busy.insert(lane.clone()) {
-            pushes.push(Box::pin(async move { (lane, push_command(app, peer, command, &sealed).await) }));
+            pushes.push(Box::pin(async move { (lane, push_command(app, &peer, command, &sealed).await) }));
         }
     }
-    for prompt in chatroom_store::prompts::pending(&reader, id).await? {
+    for prompt in prompts {
+        let peer = peer.clone();
         let lane = Lane::Run(prompt.run);
         if busy.insert(lane.clone()) {
-            pushes.push(Box::pin(async move { (lane, push_prompt(app, peer, prompt).await) }));
+            pushes.push(Box::pin(async move { (lane, push_prompt(app, &peer, prompt).await) }));
         }
     }
     Ok(pushes)
@@ -89,7 +96,7 @@ async fn look<'a>(
 
 async fn push_command(app: &App, peer: &Peer, command: Command, sealed: &str) -> Result<(), Error> {
     let now = app.clock.now();
-    if command.deadline_at <= now {
+    if command.is_overdue(now) {
         return settle(app, &command, [CommandEvent::DeadlinePassed]).await;
     }
     let push = match commands::push_body(app, &command, sealed, now) {
@@ -162,10 +169,12 @@ async fn still_wanted(app: &App, prompt: &Prompt) -> Result<bool, Error> {
         return Ok(false);
     };
     let task: Option<Task> = chatroom_store::tasks::find(&reader, run.room, id).await?;
+    let shared = agents::slot(&reader, run.room, &run.role).await?.shared;
     Ok(task.is_some_and(|task| {
         let by_run = task.holder == Some(Holder::Run(run.id));
         match task.state {
-            TaskState::Pending => !held,
+            // The agent may have been shared when this was written, and not be any more.
+            TaskState::Pending => !held && may_reach(&task, run.user, shared),
             TaskState::Acknowledged | TaskState::InProgress => by_run,
             TaskState::Completed => false,
         }

@@ -1,7 +1,7 @@
 //! What is said in a room, and which of it becomes work.
 
 use chatroom_domain::access::Caller;
-use chatroom_domain::messages::{Message, Sender, parse_content};
+use chatroom_domain::messages::{Message, MessageError, QUEUE_LIMIT, Sender, parse_content};
 use chatroom_domain::rooms::Room;
 use chatroom_protocol::api::rooms::{MessageKind, MessageView, Messages, SendMessage, Target};
 use chatroom_protocol::{MessageId, Role, TaskId};
@@ -69,6 +69,9 @@ pub async fn send(work: &mut Work, caller: &Caller, room: &Room, body: SendMessa
     };
     let target = body.target_role.or_else(|| task_for.clone().map(Target::Role));
     let queued = task_for.is_some() && chatroom_store::tasks::count_active(&work.tx, room.id).await? > 0;
+    if queued && chatroom_store::messages::count_queued(&work.tx, room.id).await? >= QUEUE_LIMIT {
+        return Err(MessageError::QueueFull.into());
+    }
     let said =
         Said { kind: MessageKind::Message, sender, user: Some(caller.user()), target, content, task: None, queued };
     let message = say(work, room, said).await?;

@@ -157,10 +157,20 @@ pub async fn next_for(
     owner: UserId,
     shared: bool,
 ) -> Result<Option<Task>, Error> {
-    let active = chatroom_store::tasks::active(db, room.id).await?;
-    Ok(active
-        .into_iter()
-        .find(|task| task.state == TaskState::Pending && task.role == *role && may_reach(task, owner, shared)))
+    Ok(pending_for(db, room, role, owner, shared).await?.into_iter().next())
+}
+
+/// Lists the pending tasks of a role that may reach an agent of `owner`, the next one first.
+pub async fn pending_for(
+    db: &impl Access,
+    room: &Room,
+    role: &Role,
+    owner: UserId,
+    shared: bool,
+) -> Result<Vec<Task>, Error> {
+    let mut tasks = chatroom_store::tasks::active(db, room.id).await?;
+    tasks.retain(|task| task.state == TaskState::Pending && task.role == *role && may_reach(task, owner, shared));
+    Ok(tasks)
 }
 
 /// Returns a task of a room, or says that there is none.

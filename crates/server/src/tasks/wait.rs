@@ -89,7 +89,9 @@ pub async fn wait(
     let until = tokio::time::Instant::now() + HOLD;
     let mut first = true;
     loop {
-        if let Some(outcome) = look(app, user, session, room, role, connection, first).await? {
+        // Boxed: thousands wait, and what they looked with is not kept meanwhile.
+        let looked = Box::pin(look(app, user, session, room, role, connection, first));
+        if let Some(outcome) = looked.await? {
             return Ok(outcome);
         }
         first = false;

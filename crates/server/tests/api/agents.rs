@@ -118,15 +118,17 @@ async fn an_exit_gives_the_task_back_and_says_why() {
         ])
         .await;
     let agent = stage.agent(&stage.alice, "builder").await;
-    assert_eq!((&agent["status"], &agent["reason"]), (&json!("gave-up"), &json!("killed by signal 9")));
+    assert_eq!((&agent["status"], &agent["crashes"]), (&json!("starting"), &json!(1)));
     assert_eq!(agent["permissions"], json!([]), "its questions are gone with it");
     assert_eq!(stage.tasks().await, ["pending"]);
-    assert_eq!(stage.notices().await, ["builder stopped by itself. Its task is pending again, for the next start."]);
+    let told = "builder stopped by itself and is started again. Its task is pending again, for the next start.";
+    assert_eq!(stage.notices().await, [told]);
+    let ended = stage.alice.get(&format!("/api/runs/{run_id}")).await;
+    assert_eq!(ended.text("exit"), "killed by signal 9");
     let token = daemon.command(1).await.start.unwrap().run_token;
     assert_eq!(stage.alice.with_token(&token).get(&stage.room).await.status, 401, "its token is dead");
 
-    // A person starts it again: a new run gets the same task.
-    stage.command("start-agent").await;
+    // It is started again: a new run gets the same task.
     let second = daemon.started(&daemon.command(2).await).await;
     assert!(daemon.prompt(2).await.text.contains("> build it"));
     assert_eq!(stage.agent(&stage.alice, "builder").await["status"], "waiting");
@@ -161,7 +163,7 @@ async fn a_start_that_fails_shows_its_reason() {
     assert_eq!(agent["status"], "gave-up");
     assert!(agent["reason"].as_str().unwrap().contains("chatroom machine allow"), "{agent}");
     // Others learn that it stopped; the folder is not theirs to know.
-    assert_eq!(stage.notices().await, ["builder stopped by itself."]);
+    assert_eq!(stage.notices().await, ["builder could not be started."]);
     let others = stage.agent(&stage.bob, "builder").await;
     assert_eq!(others["status"], "gave-up");
     assert!(!others.to_string().contains("/srv/app"), "{others}");
@@ -287,7 +289,7 @@ async fn an_errored_and_an_uncertain_turn_are_told() {
     let prompt_id = daemon.prompt(2).await.prompt_id;
     daemon.report([Fact::PromptUncertain { run_id, prompt_id }]).await;
     let notices = stage.notices().await;
-    assert_eq!(notices[0], "builder's turn ended with an error: rate limit reached");
+    assert_eq!(notices[0], "builder's turn ended with an error; the user of its machine sees which.");
     assert!(notices[1].contains("may or may not have been given"), "{notices:?}");
     assert_eq!(stage.status().await, "awaiting-handoff");
     assert_eq!(daemon.heard().prompts.len(), 2, "nobody is reminded after an error");

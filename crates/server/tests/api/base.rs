@@ -64,6 +64,7 @@ async fn health_and_metrics_are_there_for_operators() {
         "chatroom_http_requests_total{method=\"GET\",route=\"/api/chatrooms/{chatroomId}\",status=\"401\"} 1",
         "chatroom_http_request_seconds_bucket{method=\"GET\",route=\"/readyz\",status=\"200\",le=\"+Inf\"} 1",
         "chatroom_tunnels_open 0",
+        "# TYPE chatroom_descriptors_open gauge",
     ] {
         assert!(metrics.raw.contains(line), "{line} is not in\n{}", metrics.raw);
     }

@@ -190,7 +190,7 @@ async fn a_restart_is_one_command_and_one_new_run() {
     stage.settled(&failed, "failed").await;
     let agent = stage.agent(&stage.alice, "builder").await;
     assert_eq!((&agent["status"], &agent["run"]["runId"]), (&json!("waiting"), &json!(new)));
-    assert_eq!(stage.notices().await, ["builder stopped by itself."]);
+    assert_eq!(stage.notices().await, ["builder could not be started."]);
 }
 
 #[tokio::test]

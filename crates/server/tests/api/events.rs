@@ -117,7 +117,7 @@ async fn a_reader_who_was_away_too_long_learns_where_to_go_on() {
     world.clock().advance(1000);
     make_room(&alice, "desk").await;
     let work = world.app().begin().await.unwrap();
-    chatroom_store::events::prune(&work.tx, work.now.plus_millis(-500)).await.unwrap();
+    chatroom_store::events::prune(&work.tx, work.now.plus_millis(-500), 100).await.unwrap();
     work.commit().await.unwrap();
 
     for accept in ["application/json", "text/event-stream"] {

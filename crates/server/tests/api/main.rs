@@ -4,13 +4,20 @@
 
 mod accounts;
 mod agents;
+mod arbitrary;
 mod base;
+mod bulk;
 mod commands;
+mod credentials;
 mod devices;
 mod events;
+mod forged;
+mod limits;
 mod machines;
 mod origins;
 mod pages;
+mod restarts;
+mod retention;
 mod rooms;
 mod stage;
 mod tasks;

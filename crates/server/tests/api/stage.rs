@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use chatroom_protocol::Tool;
+use chatroom_protocol::api::agents::RunActivity;
+use chatroom_protocol::api::daemon::LiveRun;
+use chatroom_protocol::{RunId, Tool};
 use chatroom_testkit::fake_daemon::{Computer, FakeDaemon, Manner};
 use chatroom_testkit::world::{Answer, User, World};
 use serde_json::{Value, json};
@@ -121,6 +123,22 @@ impl Stage {
         let tasks = self.alice.get(&format!("{}/tasks", self.room)).await.body;
         let tasks = tasks["tasks"].as_array().unwrap();
         tasks.iter().map(|task| task["state"].as_str().unwrap().to_owned()).collect()
+    }
+
+    /// Returns the instance of the room.
+    pub async fn instance(&self) -> String {
+        self.alice.get(&self.room).await.text("instanceId").to_owned()
+    }
+
+    /// Returns how a daemon tells that it runs the builder.
+    pub fn live(&self, run_id: RunId) -> LiveRun {
+        LiveRun {
+            run_id,
+            chatroom_id: self.room_id().parse().unwrap(),
+            role: "builder".parse().unwrap(),
+            tool: Tool::Claude,
+            activity: RunActivity::Idle,
+        }
     }
 
     /// Returns what the platform said in the room.

@@ -4,10 +4,8 @@ use std::time::Duration;
 
 use chatroom_domain::agents::RUN_TOKEN_MS;
 use chatroom_domain::machines::LEASE_MS;
-use chatroom_protocol::api::agents::RunActivity;
-use chatroom_protocol::api::daemon::LiveRun;
 use chatroom_protocol::api::reports::Fact;
-use chatroom_protocol::{Problem, RunId, Timestamp, Tool};
+use chatroom_protocol::{Problem, RunId, Timestamp};
 use chatroom_server::machines::lease;
 use chatroom_testkit::fake_daemon::Manner;
 use chatroom_tunnel::DialError;
@@ -46,7 +44,13 @@ async fn versions_too_far_apart_are_told_the_command_that_fixes_it() {
     let problem = refusal(stage.laptop.dial(1, 99).await);
     assert_eq!((problem.status, problem.code.as_str()), (426, "version_gap"));
     assert!(problem.detail.contains("/join.sh | sh"), "{}", problem.detail);
+    // Whoever owns the machine sees it as well.
+    let upgrade = stage.alice.get(&stage.laptop.path()).await.text("upgrade").to_owned();
+    assert_eq!(upgrade, problem.detail);
+    let page = stage.alice.send(stage.alice.browser(reqwest::Method::GET, "/")).await;
+    assert!(page.raw.contains("/join.sh | sh"), "{}", page.raw);
     assert!(stage.laptop.dial(1, 0).await.is_ok(), "one behind keeps working");
+    assert!(stage.alice.get(&stage.laptop.path()).await.body.get("upgrade").is_none());
 }
 
 #[tokio::test]
@@ -114,7 +118,7 @@ async fn online_is_a_lease_that_is_renewed_and_ends_with_the_tunnel() {
         false,
         "a lease is read by the clock"
     );
-    lease::renew(stage.world.app().clone()).await.unwrap();
+    lease::renew(stage.world.app(), stage.world.app().links.keys()).await.unwrap();
     stage.online(true).await;
     assert_eq!(kinds(&stage.alice).await, before, "renewing writes no event");
 
@@ -134,7 +138,7 @@ async fn a_runs_token_lives_on_the_machines_lease() {
     daemon.started(&push).await;
     let inside = stage.alice.with_token(&push.start.unwrap().run_token);
     stage.world.clock().advance(RUN_TOKEN_MS - 1000);
-    lease::renew(stage.world.app().clone()).await.unwrap();
+    lease::renew(stage.world.app(), stage.world.app().links.keys()).await.unwrap();
     stage.world.clock().advance(RUN_TOKEN_MS - 1000);
     assert_eq!(inside.get(&stage.room).await.status, 200);
     daemon.cut();
@@ -155,20 +159,10 @@ async fn a_stop_takes_effect_when_the_machine_comes_back() {
     stage.settled(&stop, "expired").await;
     assert_eq!(stage.status().await, "offline");
 
-    let manner = Manner { runs: vec![live(&stage, run_id)], ..Manner::default() };
+    let manner = Manner { runs: vec![stage.live(run_id)], ..Manner::default() };
     let again = stage.connect_with(2, manner).await;
     let push = again.command(1).await;
     assert_eq!((push.kind.as_str(), push.slot.unwrap().role.as_str()), ("stop-agent", "builder"));
-}
-
-fn live(stage: &Stage, run_id: RunId) -> LiveRun {
-    LiveRun {
-        run_id,
-        chatroom_id: stage.room_id().parse().unwrap(),
-        role: "builder".parse().unwrap(),
-        tool: Tool::Claude,
-        activity: RunActivity::Idle,
-    }
 }
 
 #[tokio::test]
@@ -179,7 +173,7 @@ async fn a_run_nobody_ordered_is_ended_and_a_wanted_one_is_left() {
     let run_id = daemon.started(&daemon.command(1).await).await;
     daemon.cut();
     stage.online(false).await;
-    let manner = Manner { runs: vec![live(&stage, run_id)], ..Manner::default() };
+    let manner = Manner { runs: vec![stage.live(run_id)], ..Manner::default() };
     let wanted = stage.connect_with(2, manner).await;
     let ping = stage.send(&stage.alice, json!({ "type": "ping" })).await;
     stage.settled(&ping, "processing").await;
@@ -188,7 +182,7 @@ async fn a_run_nobody_ordered_is_ended_and_a_wanted_one_is_left() {
     stage.online(false).await;
 
     let ghost = RunId::from_parts(Timestamp(1), 1);
-    let manner = Manner { runs: vec![live(&stage, ghost)], ..Manner::default() };
+    let manner = Manner { runs: vec![stage.live(ghost)], ..Manner::default() };
     let haunted = stage.connect_with(3, manner).await;
     assert_eq!(haunted.command(1).await.kind, "stop-agent");
 }
@@ -198,14 +192,14 @@ async fn runs_of_a_lost_journal_are_over() {
     let mut stage = Stage::set().await;
     let mut daemon = stage.connect().await;
     stage.command("start-agent").await;
-    daemon.started(&daemon.command(1).await).await;
+    let lost = daemon.started(&daemon.command(1).await).await;
     daemon.cut();
     stage.online(false).await;
     stage.laptop.journal = "journal-2".into();
     let mut fresh = stage.connect_with(2, Manner::default()).await;
-    assert_eq!(stage.status().await, "gave-up");
-    let agent = stage.agent(&stage.alice, "builder").await;
-    assert!(agent["reason"].as_str().unwrap().contains("without its journal"), "{agent}");
+    let lost = stage.alice.get(&format!("/api/runs/{lost}")).await;
+    assert!(lost.text("exit").contains("without its journal"), "{}", lost.raw);
+    assert_eq!(fresh.command(1).await.kind, "start-agent", "it is started again");
 
     // The new journal counts from one again.
     fresh.report([Fact::ToolsDetected { tools: vec![] }]).await;
@@ -222,9 +216,32 @@ async fn a_restarted_server_goes_on_where_it_was() {
     daemon.ended().await;
     assert_eq!(stage.alice.get(&stage.laptop.path()).await.body["daemonConnected"], false);
     let ping = stage.send(&stage.alice, json!({ "type": "ping" })).await;
-    let manner = Manner { runs: vec![live(&stage, run_id)], ..Manner::default() };
+    let manner = Manner { runs: vec![stage.live(run_id)], ..Manner::default() };
     let again = stage.connect_with(1, manner).await;
     stage.settled(&ping, "processing").await;
     assert_eq!(again.heard().commands.len(), 1);
     assert_eq!(stage.status().await, "waiting");
+}
+
+#[tokio::test]
+async fn a_clock_that_jumps_ends_nothing_that_lives() {
+    const DAY: i64 = 24 * 3600 * 1000;
+    let stage = Stage::set().await;
+    let mut daemon = stage.connect().await;
+    stage.command("start-agent").await;
+    let push = daemon.command(1).await;
+    daemon.started(&push).await;
+    let inside = stage.alice.with_token(&push.start.unwrap().run_token);
+    for (nth, jump) in [DAY, 7 * DAY, -DAY, -7 * DAY, -DAY].into_iter().enumerate() {
+        stage.world.clock().advance(jump);
+        lease::renew(stage.world.app(), stage.world.app().links.keys()).await.unwrap();
+        stage.online(true).await;
+        assert_eq!(stage.status().await, "waiting", "after a jump of {jump} ms");
+        assert_eq!(inside.get(&stage.room).await.status, 200, "after a jump of {jump} ms");
+        let ping = stage.send(&stage.alice, json!({ "type": "ping" })).await;
+        let pushed = daemon.command(nth + 2).await;
+        assert!((1..=3600 * 1000).contains(&pushed.expires_in_ms), "{}", pushed.expires_in_ms);
+        stage.settled(&ping, "processing").await;
+    }
+    assert!(daemon.is_connected());
 }

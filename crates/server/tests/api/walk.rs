@@ -30,15 +30,17 @@ const OPEN_TO_STRANGERS: &[(&str, &str)] =
     &[("/api/auth/device/{userCode}", "whoever knows the code of a device decides")];
 
 /// One route of the description.
-struct Route {
-    method: Method,
-    path: String,
-    callers: Vec<String>,
+pub struct Route {
+    pub method: Method,
+    pub path: String,
+    pub callers: Vec<String>,
     body: Option<String>,
+    /// The statuses it is described with, each with the content types of its answers.
+    pub answers: Vec<(String, Vec<String>)>,
 }
 
 impl Route {
-    fn name(&self) -> String {
+    pub fn name(&self) -> String {
         format!("{} {}", self.method, self.path)
     }
 
@@ -52,7 +54,7 @@ impl Route {
     }
 }
 
-fn routes() -> Vec<Route> {
+pub fn routes() -> Vec<Route> {
     let description = serde_json::to_value(chatroom_server::http::description()).expect("a description");
     let mut routes = Vec::new();
     for (path, item) in description["paths"].as_object().expect("paths") {
@@ -66,15 +68,22 @@ fn routes() -> Vec<Route> {
             let reference = &route["requestBody"]["content"]["application/json"]["schema"]["$ref"];
             let body = reference.as_str().and_then(|name| name.rsplit('/').next()).map(str::to_owned);
             let method = method.to_uppercase().parse().expect("a method");
-            routes.push(Route { method, path: path.clone(), callers, body });
+            let answers = route["responses"].as_object().expect("answers").iter();
+            let answers = answers.map(|(status, answer)| (status.clone(), kinds(answer))).collect();
+            routes.push(Route { method, path: path.clone(), callers, body, answers });
         }
     }
     routes
 }
 
+/// Returns the content types of a described answer.
+fn kinds(answer: &Value) -> Vec<String> {
+    answer["content"].as_object().into_iter().flatten().map(|(kind, _)| kind.clone()).collect()
+}
+
 /// What the parameters of a path stand for.
 #[derive(Clone)]
-struct Things {
+pub struct Things {
     room: String,
     message: String,
     task: String,
@@ -89,7 +98,7 @@ struct Things {
 
 impl Things {
     /// Things that do not exist.
-    fn unknown() -> Self {
+    pub fn unknown() -> Self {
         let ulid = "01HF7YAT000000000000000007";
         Self {
             room: format!("room_{ulid}"),
@@ -106,7 +115,7 @@ impl Things {
     }
 
     /// Fills in a path.
-    fn path(&self, route: &Route) -> String {
+    pub fn path(&self, route: &Route) -> String {
         let mut path = route.path.clone();
         for (parameter, value) in [
             ("chatroomId", self.room.as_str()),
@@ -131,7 +140,7 @@ impl Things {
 }
 
 /// Returns a body that fits a schema.
-fn body(route: &Route) -> Option<Value> {
+pub fn body(route: &Route) -> Option<Value> {
     let name = route.body.as_deref()?;
     let machine = json!({ "hostname": "laptop", "os": "linux", "availableTools": [] });
     Some(match name {
@@ -174,20 +183,20 @@ async fn call(client: &Client, route: &Route, things: &Things) -> Answer {
 }
 
 /// Alice, who owns everything; bob, a member of her instance; carol, a stranger.
-struct Cast {
-    world: World,
-    alice: User,
+pub struct Cast {
+    pub world: World,
+    pub alice: User,
     bob: User,
     carol: User,
-    things: Things,
+    pub things: Things,
     other_room: String,
-    machine: Client,
+    pub machine: Client,
     others_machine: Client,
-    run: Client,
+    pub run: Client,
 }
 
 impl Cast {
-    async fn gather() -> Self {
+    pub async fn gather() -> Self {
         let world = World::start().await;
         let (alice, bob, carol) = (world.user("alice").await, world.user("bob").await, world.user("carol").await);
         world.befriend(&alice, &bob).await;
@@ -221,7 +230,7 @@ impl Cast {
     }
 
     /// Signs somebody in afresh: some routes end the session they are called with.
-    async fn fresh(&self, user: &User) -> Client {
+    pub async fn fresh(&self, user: &User) -> Client {
         let id: UserId = user.id.parse().expect("an id");
         let issued = accounts::cli_session(self.world.app(), id, "walk").await.expect("a session");
         user.with_token(&issued.token)
@@ -270,6 +279,8 @@ async fn run(world: &World, user: &User, room: &str, machine: &str) -> Client {
         created_at: work.now,
         exited_at: None,
         exit: None,
+        crashed: false,
+        trouble: None,
     };
     chatroom_store::runs::insert(&work.tx, &run, &token.hash(), Timestamp(i64::MAX)).await.expect("a run");
     work.commit().await.expect("a run");

@@ -14,6 +14,8 @@ pub struct Model {
     pub run_id: Option<String>,
     pub shared: bool,
     pub gave_up: Option<String>,
+    pub counted_from: i64,
+    pub restart_at: Option<i64>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -21,6 +21,11 @@ pub struct Model {
     pub lease_until: Option<i64>,
     pub token_hash: Option<String>,
     pub platform_token_sealed: Option<String>,
+    pub next_token_hash: Option<String>,
+    pub next_token_sealed: Option<String>,
+    pub next_platform_token_sealed: Option<String>,
+    pub renewal: i64,
+    pub locked_at: Option<i64>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

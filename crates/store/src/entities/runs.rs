@@ -28,6 +28,8 @@ pub struct Model {
     pub created_at: i64,
     pub exited_at: Option<i64>,
     pub exit_reason: Option<String>,
+    pub crashed: bool,
+    pub trouble: Option<String>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -10,8 +10,18 @@ pub(crate) struct Migrations;
 #[async_trait::async_trait]
 impl MigratorTrait for Migrations {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(Script { name: "0001_spine", sql: include_str!("0001_spine.sql") })]
+        vec![
+            Box::new(Script { name: "0001_spine", sql: include_str!("0001_spine.sql") }),
+            Box::new(Script { name: "0002_restarts", sql: include_str!("0002_restarts.sql") }),
+            Box::new(Script { name: "0003_credentials", sql: include_str!("0003_credentials.sql") }),
+            Box::new(Script { name: "0004_operations", sql: include_str!("0004_operations.sql") }),
+        ]
     }
+}
+
+/// Returns the names of all migrations, in order.
+pub(crate) fn names() -> Vec<String> {
+    Migrations::migrations().iter().map(|migration| migration.name().to_owned()).collect()
 }
 
 struct Script {

@@ -58,7 +58,7 @@ async fn a_person_is_found_by_id_and_email() {
         assert_eq!(users::by_email(&reader, &Email::parse("x@y").unwrap()).await.unwrap(), None);
 
         let tx = store.begin().await.unwrap();
-        users::set_password_hash(&tx, bob.id, "next".into()).await.unwrap();
+        users::set_password_hash(&tx, bob.id, Some("next".into())).await.unwrap();
         tx.commit().await.unwrap();
         assert_eq!(users::password_hash(&reader, bob.id).await.unwrap(), Some("next".into()));
         assert_eq!(users::password_hash(&reader, alice.id).await.unwrap(), Some("hash 1".into()));

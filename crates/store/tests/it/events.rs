@@ -70,8 +70,8 @@ async fn a_pruned_feed_says_where_it_begins_now() {
             let event = NewEvent { kind: "test.happened", ..NewEvent::default() };
             append(&tx, own, NOW.plus_millis(at * 1000), event).await.unwrap();
         }
-        assert_eq!(prune(&tx, NOW.plus_millis(2000)).await.unwrap(), 2);
-        assert_eq!(prune(&tx, NOW.plus_millis(2000)).await.unwrap(), 0);
+        assert_eq!(prune(&tx, NOW.plus_millis(2000), 10).await.unwrap(), 2);
+        assert_eq!(prune(&tx, NOW.plus_millis(2000), 10).await.unwrap(), 0);
         tx.commit().await.unwrap();
         let reader = store.reader();
         assert_eq!(read(&reader, own, alice, 1, 10).await.unwrap(), Page::Truncated(2));

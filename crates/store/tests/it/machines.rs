@@ -3,14 +3,14 @@
 use chatroom_domain::accounts::{Email, Instance, User};
 use chatroom_domain::agents::{Agent, Desired};
 use chatroom_domain::commands::Command;
-use chatroom_domain::machines::{AgentConfig, Alias, Machine};
+use chatroom_domain::machines::{AgentConfig, Alias, Machine, Watermark};
 use chatroom_domain::rooms::Room;
 use chatroom_domain::secrets::TokenHash;
 use chatroom_protocol::api::agents::{PermissionMode, RunForm};
 use chatroom_protocol::api::commands::{CommandStatus, CommandType};
 use chatroom_protocol::api::machines::{ToolFacts, ToolPresence};
 use chatroom_protocol::{CommandId, InstanceId, MachineId, ModelId, Role, RoomId, RunId, Timestamp, Tool, UserId};
-use chatroom_store::machines::Watermark;
+use chatroom_store::machines::{Bearer, NextCredential};
 use chatroom_store::{Store, agents, commands, configs, instances, machines, rooms, users};
 
 use crate::on_both;
@@ -83,6 +83,8 @@ fn machine(n: u8, user: UserId, name: &str) -> Machine {
         registered_at: NOW,
         last_seen_at: NOW,
         lease_until: None,
+        renewal: 0,
+        locked_at: None,
     }
 }
 
@@ -134,11 +136,58 @@ async fn a_credential_is_replaced_as_a_whole() {
             machines::set_credential(&tx, laptop, &TokenHash::of(token), sealed.into()).await.unwrap();
             tx.commit().await.unwrap();
         }
-        let by = async |token: &str| machines::by_token(&reader, &TokenHash::of(token), NOW).await.unwrap();
+        let by = async |token: &str| machines::by_token(&reader, &TokenHash::of(token)).await.unwrap();
+        let bearer = |is_next| Some(Bearer { machine: laptop, user: cast.alice, is_next });
         assert_eq!(by("one").await, None);
-        assert_eq!(by("two").await, Some((laptop, cast.alice)));
+        assert_eq!(by("two").await, bearer(false));
         let sealed = machines::platform_token_sealed(&reader, laptop).await.unwrap();
         assert_eq!(sealed.as_deref(), Some("sealed two"));
+
+        let next = NextCredential {
+            token: TokenHash::of("three"),
+            token_sealed: "sealed crm".into(),
+            platform_token_sealed: "sealed three".into(),
+        };
+        let tx = store.begin().await.unwrap();
+        machines::set_next_credential(&tx, laptop, &next).await.unwrap();
+        tx.commit().await.unwrap();
+        assert_eq!((by("two").await, by("three").await), (bearer(false), bearer(true)), "both are good");
+        assert_eq!(machines::next_credential(&reader, laptop).await.unwrap(), Some(next));
+        assert_eq!(machines::platform_token_sealed(&reader, laptop).await.unwrap(), sealed);
+
+        let tx = store.begin().await.unwrap();
+        assert!(!machines::promote_credential(&tx, laptop, &TokenHash::of("two")).await.unwrap());
+        assert!(machines::promote_credential(&tx, laptop, &TokenHash::of("three")).await.unwrap());
+        assert!(!machines::promote_credential(&tx, laptop, &TokenHash::of("three")).await.unwrap(), "once");
+        tx.commit().await.unwrap();
+        assert_eq!((by("two").await, by("three").await), (None, bearer(false)));
+        assert_eq!(machines::next_credential(&reader, laptop).await.unwrap(), None);
+        let sealed = machines::platform_token_sealed(&reader, laptop).await.unwrap();
+        assert_eq!(sealed.as_deref(), Some("sealed three"));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_count_never_goes_back_and_a_new_credential_begins_it_anew() {
+    on_both(|store| async move {
+        let cast = Cast::meet(&store).await;
+        let (reader, laptop) = (store.reader(), cast.laptop.id);
+        let tx = store.begin().await.unwrap();
+        for renewal in [3, 2] {
+            machines::set_renewal(&tx, laptop, renewal).await.unwrap();
+        }
+        machines::connected(&tx, laptop, 5, "0.1.0", after(1), after(100)).await.unwrap();
+        machines::lock(&tx, laptop, after(2)).await.unwrap();
+        tx.commit().await.unwrap();
+        let seen = machines::of(&reader, laptop).await.unwrap().unwrap();
+        assert_eq!((seen.renewal, seen.epoch, seen.locked_at, seen.lease_until), (3, 5, Some(after(2)), None));
+
+        let tx = store.begin().await.unwrap();
+        machines::set_credential(&tx, laptop, &TokenHash::of("new"), "sealed".into()).await.unwrap();
+        tx.commit().await.unwrap();
+        let seen = machines::of(&reader, laptop).await.unwrap().unwrap();
+        assert_eq!((seen.renewal, seen.epoch, seen.locked_at), (0, 0, None));
     })
     .await;
 }
@@ -243,6 +292,8 @@ async fn a_slot_keeps_what_is_wanted() {
             run: Some(RunId::from_parts(NOW, 1)),
             shared: true,
             gave_up: None,
+            counted_from: Timestamp(0),
+            restart_at: None,
         };
         for gave_up in [None, Some("it crashed".to_owned())] {
             slot.gave_up = gave_up;

@@ -1,11 +1,11 @@
 //! Runs, prompts and questions, on both databases.
 
 use chatroom_domain::access::Caller;
-use chatroom_domain::agents::{Permission, Prompt, PromptPurpose, PromptState, Run};
+use chatroom_domain::agents::{Agent, Desired, Permission, Prompt, PromptPurpose, PromptState, Run};
 use chatroom_domain::secrets::TokenHash;
 use chatroom_protocol::api::agents::{PermissionMode, RunActivity, RunForm};
 use chatroom_protocol::{CommandId, PermissionId, PromptId, RunId, TaskId, Tool};
-use chatroom_store::{Store, machines, permissions, prompts, runs};
+use chatroom_store::{Store, agents, machines, permissions, prompts, runs};
 
 use crate::machines::{Cast, NOW, after, role};
 use crate::on_both;
@@ -30,6 +30,8 @@ fn run(cast: &Cast, n: u128) -> Run {
         created_at: after(i64::try_from(n).unwrap()),
         exited_at: None,
         exit: None,
+        crashed: false,
+        trouble: None,
     }
 }
 
@@ -194,6 +196,54 @@ async fn a_question_is_asked_and_closed_once() {
         let outcome = async |n| permissions::find(&reader, one.id, question(n).id).await.unwrap().unwrap().outcome;
         assert_eq!(outcome(1).await.as_deref(), Some("allowed"));
         assert_eq!(outcome(2).await.as_deref(), Some("withdrawn"));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn old_runs_and_waits_are_forgotten_but_an_agents_last_run_is_kept() {
+    on_both(|store| async move {
+        let cast = Cast::meet(&store).await;
+        for n in 1..=5 {
+            let run = run(&cast, n);
+            write(&store, &run, &format!("token {n}")).await;
+            let tx = store.begin().await.unwrap();
+            prompts::insert(&tx, &prompt(&run, n, PromptPurpose::FollowUp)).await.unwrap();
+            // The fourth ended late, the fifth lives.
+            let exited_at = match n {
+                1..=3 => Some(after(100)),
+                4 => Some(after(10_000)),
+                _ => None,
+            };
+            let activity = if exited_at.is_some() { RunActivity::Exited } else { RunActivity::Idle };
+            runs::update(&tx, &Run { exited_at, activity, ..run.clone() }).await.unwrap();
+            if n == 3 {
+                let slot = Agent {
+                    counted_from: NOW,
+                    restart_at: None,
+                    room: cast.room.id,
+                    role: role("builder"),
+                    desired: Desired::Stopped,
+                    machine: Some(cast.laptop.id),
+                    run: Some(run.id),
+                    shared: false,
+                    gave_up: None,
+                };
+                agents::put(&tx, &slot).await.unwrap();
+            }
+            tx.commit().await.unwrap();
+        }
+        let tx = store.begin().await.unwrap();
+        assert_eq!(runs::prune(&tx, after(100), 10).await.unwrap(), 0);
+        assert_eq!(runs::prune(&tx, after(101), 1).await.unwrap(), 1);
+        assert_eq!(runs::prune(&tx, after(101), 10).await.unwrap(), 1);
+        assert_eq!(runs::prune(&tx, after(101), 10).await.unwrap(), 0);
+        tx.commit().await.unwrap();
+        let reader = store.reader();
+        for n in 1..=5 {
+            let kept = runs::of(&reader, RunId::from_parts(NOW, n)).await.unwrap().is_some();
+            assert_eq!(kept, n > 2, "run {n}");
+        }
     })
     .await;
 }

@@ -115,6 +115,14 @@ impl World {
         }
     }
 
+    /// Stops the server and returns the folder of its data, for a server of another kind to go on with.
+    pub async fn hand_over(mut self) -> TempDir {
+        if let Some(server) = self.server.take() {
+            server.stop().await;
+        }
+        self.folder
+    }
+
     /// Returns somebody who is not signed in.
     pub fn anonymous(&self) -> Client {
         Client::new(self.url(), None)

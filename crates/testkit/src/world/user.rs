@@ -33,7 +33,8 @@ impl Deref for User {
 }
 
 impl User {
-    pub(super) async fn sign_up(base: String, body: SignUp) -> Self {
+    /// Signs somebody up at the server at `base`, and their CLI in by the device flow.
+    pub async fn sign_up(base: String, body: SignUp) -> Self {
         let nobody = Client::new(base.clone(), None);
         let body_json = serde_json::to_value(&body).expect("a body");
         let me = nobody.post("/api/auth/sign-up", body_json).await;

@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::routing::get;
-use chatroom_tunnel::{Dial, DialError, Settings, dial};
+use chatroom_tunnel::{Dial, DialError, Form, Settings, dial};
 use http::StatusCode;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use url::Url;
 
-use crate::world::{Server, Tunnel, refusal, soon};
+use crate::world::{Server, Tunnel, form, refusal, soon};
 
 #[tokio::test]
 async fn a_refusal_comes_with_its_problem() {
@@ -84,7 +84,8 @@ async fn a_visitor_that_wants_no_tunnel_is_told_how() {
 async fn the_caller_names_itself_to_the_server() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
-    let mut target = Dial::new(Url::parse(&format!("http://localhost:{port}/api?x=1")).unwrap());
+    let url = Url::parse(&format!("http://localhost:{port}/api?x=1")).unwrap();
+    let mut target = Dial { form: form(), ..Dial::new(url) };
     target.headers.insert("authorization", "Bearer crm_x".parse().unwrap());
     let dialled = tokio::spawn(async move { refusal(&target).await });
     let (mut socket, _) = soon(listener.accept()).await.unwrap();
@@ -92,13 +93,17 @@ async fn the_caller_names_itself_to_the_server() {
     while !request.ends_with(b"\r\n\r\n") {
         request.push(soon(socket.read_u8()).await.unwrap());
     }
-    drop(socket);
+    drop((socket, listener));
     let request = String::from_utf8(request).unwrap();
     assert!(request.starts_with("GET /api?x=1 HTTP/1.1\r\n"), "{request}");
+    let upgrade = match form() {
+        Form::Upgrade => "chatroom-tunnel/1",
+        Form::WebSocket => "websocket",
+    };
     for line in [
         format!("host: localhost:{port}"),
         "connection: Upgrade".to_owned(),
-        "upgrade: chatroom-tunnel/1".to_owned(),
+        format!("upgrade: {upgrade}"),
         "authorization: Bearer crm_x".to_owned(),
     ] {
         assert!(request.lines().any(|l| l == line), "{line} is not in {request}");
@@ -113,11 +118,12 @@ async fn a_tunnel_runs_over_tls() {
     let tunnel = Tunnel::secure(router, server, trusting).await;
     assert_eq!(tunnel.text("/ping").await, "pong");
 
-    // The public authorities do not know this server.
-    match refusal(&tunnel.server.dial("/tunnel")).await {
-        DialError::Unreachable(error) => assert!(error.to_string().contains("certificate")),
-        other => panic!("{other:?}"),
-    }
+    // Nobody has told this computer of this server's authority.
+    let error = refusal(&tunnel.server.dial("/tunnel")).await;
+    assert!(matches!(error, DialError::Untrusted { .. }), "{error:?}");
+    let words = error.to_string();
+    assert!(words.starts_with("the certificate of localhost is not trusted here"), "{words}");
+    assert!(words.contains("SSL_CERT_FILE"), "{words}");
     // Neither is it one that speaks without TLS.
     let mut plain = tunnel.server.dial("/tunnel");
     plain.url.set_scheme("http").unwrap();
@@ -155,7 +161,7 @@ async fn raw_server(answer: &'static [u8]) -> Dial {
 
 /// A server's certificate, and a client's trust in it.
 pub fn certificates() -> (Arc<ServerConfig>, Arc<ClientConfig>) {
-    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned(), "server.example".to_owned()]).unwrap();
     let key = rustls_pki_types::PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let server = ServerConfig::builder_with_provider(provider.clone())

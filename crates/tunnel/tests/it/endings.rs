@@ -65,6 +65,22 @@ async fn an_idle_tunnel_stays() {
     assert_eq!(tunnel.text("/ping").await, "pong");
 }
 
+/// What drops connections idle for a minute, in small.
+#[tokio::test]
+async fn an_idle_tunnel_stays_where_idle_connections_are_dropped() {
+    let tunnel = Tunnel::through_impatience(ping(), impatient(), Duration::from_secs(1)).await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert!(!tunnel.driver.is_finished());
+    assert_eq!(tunnel.text("/ping").await, "pong");
+}
+
+#[test]
+fn the_ordinary_settings_speak_often_enough_and_notice_soon_enough() {
+    let settings = Settings::default();
+    assert!(settings.keep_alive_interval * 2 < Duration::from_mins(1), "what is idle for a minute may be dropped");
+    assert!(settings.patience() < Duration::from_secs(25));
+}
+
 #[tokio::test]
 async fn a_cut_is_seen_at_once() {
     let router = ping().route("/forever", get(std::future::pending::<()>));

@@ -1,6 +1,7 @@
-//! A stretch of network that can freeze, and can be cut.
+//! A stretch of network that can freeze, can be cut, or loses patience.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -23,6 +24,11 @@ pub struct Proxy {
 
 impl Proxy {
     pub async fn start(to: SocketAddr) -> Self {
+        Self::patient(to, Duration::from_hours(1)).await
+    }
+
+    /// Carries a connection until nothing has come either way for this long.
+    pub async fn patient(to: SocketAddr, patience: Duration) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (weather, seen) = watch::channel(Weather::Fair);
@@ -32,10 +38,18 @@ impl Proxy {
             let (near_in, near_out) = near.into_split();
             let (far_in, far_out) = far.into_split();
             let mut ways = JoinSet::new();
-            ways.spawn(carry(near_in, far_out, seen.clone()));
-            ways.spawn(carry(far_in, near_out, seen));
-            // Either way ended ends both.
-            ways.join_next().await;
+            let (carried, mut sign) = watch::channel(());
+            ways.spawn(carry(near_in, far_out, seen.clone(), carried.clone()));
+            ways.spawn(carry(far_in, near_out, seen, carried));
+            // Either way ended ends both, and so does silence.
+            loop {
+                tokio::select! {
+                    _ = ways.join_next() => return,
+                    heard = tokio::time::timeout(patience, sign.changed()) => if heard.is_err() {
+                        return;
+                    },
+                }
+            }
         });
         Self { address, weather }
     }
@@ -56,7 +70,12 @@ impl Proxy {
     }
 }
 
-async fn carry(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut weather: watch::Receiver<Weather>) {
+async fn carry(
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
+    mut weather: watch::Receiver<Weather>,
+    carried: watch::Sender<()>,
+) {
     let mut buffer = vec![0; 64 * 1024];
     loop {
         let frozen = *weather.borrow_and_update() == Weather::Frozen;
@@ -69,9 +88,12 @@ async fn carry(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut weather: wat
             }
             read = from.read(&mut buffer), if !frozen => match read {
                 Ok(0) | Err(_) => return,
-                Ok(n) => if to.write_all(&buffer[..n]).await.is_err() {
-                    return;
-                },
+                Ok(n) => {
+                    carried.send_replace(());
+                    if to.write_all(&buffer[..n]).await.is_err() {
+                        return;
+                    }
+                }
             },
         }
     }

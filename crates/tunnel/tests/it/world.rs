@@ -11,7 +11,7 @@ use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use chatroom_tunnel::{
-    Closed, Conn, Dial, DialError, Driver, Ended, Link, LinkError, Listener, ServeError, Settings, dial, upgrade,
+    Closed, Conn, Dial, DialError, Driver, Ended, Form, Link, LinkError, Listener, ServeError, Settings, dial, upgrade,
 };
 use futures_util::{StreamExt as _, stream};
 use http::StatusCode;
@@ -24,6 +24,14 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::proxy::Proxy;
+
+/// Returns the form this program tests: the suite is built once for each.
+pub fn form() -> Form {
+    match env!("CARGO_CRATE_NAME") {
+        "websocket" => Form::WebSocket,
+        _ => Form::Upgrade,
+    }
+}
 
 /// What every wait in these tests is bounded by.
 pub const SOON: Duration = Duration::from_secs(20);
@@ -89,6 +97,12 @@ impl Server {
                     (StatusCode::UNAUTHORIZED, [("retry-after", "7")], problem)
                 }),
             )
+            .route(
+                "/problem",
+                get(|| async {
+                    (StatusCode::CONFLICT, [("content-type", "application/problem+json")], r#"{"code":"stale_epoch"}"#)
+                }),
+            )
             .route("/verbose", get(|| async { (StatusCode::BAD_GATEWAY, "x".repeat(1024 * 1024)) }));
         let scheme = if tls.is_some() { "https" } else { "http" };
         let (address, stop) = listen(router, |listener| listener.tls(tls)).await;
@@ -98,7 +112,7 @@ impl Server {
     pub fn dial(&self, path: &str) -> Dial {
         let port = self.address.port();
         let url = format!("{}://localhost:{port}{path}", self.scheme);
-        Dial::new(Url::parse(&url).unwrap())
+        Dial { form: form(), ..Dial::new(Url::parse(&url).unwrap()) }
     }
 
     pub async fn taken(&mut self) -> (Link, Driver) {
@@ -146,6 +160,15 @@ impl Tunnel {
         Self::join(server, &target, router, daemon, Some(proxy)).await
     }
 
+    /// Opens a tunnel over a network that drops what is idle for this long.
+    pub async fn through_impatience(router: Router, settings: Settings, patience: Duration) -> Self {
+        let server = Server::start(settings).await;
+        let proxy = Proxy::patient(server.address, patience).await;
+        let mut target = server.dial("/tunnel");
+        target.url.set_port(Some(proxy.address.port())).unwrap();
+        Self::join(server, &target, router, settings, Some(proxy)).await
+    }
+
     pub async fn secure(router: Router, server: Arc<ServerConfig>, daemon: Arc<ClientConfig>) -> Self {
         let server = Server::with_tls(Settings::default(), Some(server)).await;
         let target = Dial { tls: Some(daemon), ..server.dial("/tunnel") };
@@ -155,6 +178,7 @@ impl Tunnel {
     async fn join(mut server: Server, target: &Dial, router: Router, settings: Settings, proxy: Option<Proxy>) -> Self {
         let conn = dial(target).await.unwrap();
         assert_eq!(conn.headers()["chatroom-greeting"], "hello");
+        assert_eq!(conn.form(), form());
         let (link, driver) = server.taken().await;
         let shutdown = CancellationToken::new();
         Self {
@@ -176,7 +200,7 @@ impl Tunnel {
     }
 }
 
-fn spawn_daemon(conn: Conn, router: Router, shutdown: &CancellationToken) -> JoinHandle<Result<Ended, ServeError>> {
+pub fn spawn_daemon(conn: Conn, router: Router, shutdown: &CancellationToken) -> JoinHandle<Result<Ended, ServeError>> {
     let shutdown = shutdown.clone().cancelled_owned();
     tokio::spawn(conn.serve(router, shutdown))
 }

@@ -58,6 +58,16 @@ pub async fn run(verb: Start, shell: &Shell) -> Result<ExitCode> {
             output::one_line(&saved.working_dir),
             saved.mode.as_str()
         ));
+        if let Some(run) = agent.run.as_ref().filter(|run| run.exited_at.is_none())
+            && (run.tool, &run.model, &run.working_dir, run.mode)
+                != (saved.agent_type, &saved.model, &saved.working_dir, saved.mode)
+        {
+            output::talk(format!(
+                "{} runs on with what it was started with; to use what was saved now: chatroom agent restart \
+                 --chatroom-id={room} --role={role}",
+                run.run_id
+            ));
+        }
     }
     steer::send(&client, machine, room, role, CommandType::StartAgent, verb.target.format).await
 }

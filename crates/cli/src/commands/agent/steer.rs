@@ -78,8 +78,10 @@ async fn outcome(client: &Client, mut command: CommandView) -> Result<CommandVie
 /// Ends an agent's turn.
 pub async fn interrupt(verb: &Place, shell: &Shell) -> Result<ExitCode> {
     let (room, role) = verb.place.parse()?;
-    Client::person(shell)?.interrupt(room, &role).await?;
-    output::either(verb.format.json, &json!({ "interrupted": true }), || format!("`{role}` was interrupted."))?;
+    let interrupted = Client::person(shell)?.interrupt(room, &role).await?;
+    output::either(verb.format.json, &json!({ "interrupted": interrupted }), || {
+        if interrupted { format!("`{role}` was interrupted.") } else { format!("`{role}` is not in a turn.") }
+    })?;
     Ok(DONE)
 }
 

@@ -13,7 +13,7 @@ use crate::http::{ClientAddress, Json};
 
 /// Begins a device sign-in.
 #[utoipa::path(post, path = "/api/auth/device", tag = "accounts", request_body = StartDevice,
-    responses((status = 200, body = DeviceCodes), (status = "4XX", body = Problem)))]
+    responses((status = 200, body = DeviceCodes), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub async fn start(
     from: ClientAddress,
     State(app): State<App>,
@@ -24,7 +24,7 @@ pub async fn start(
 
 /// Asks for the decision: `authorization_pending`, `slow_down`, `access_denied`, `code_expired`, or once the session.
 #[utoipa::path(post, path = "/api/auth/device/token", tag = "accounts", request_body = PollDevice,
-    responses((status = 200, body = IssuedSession), (status = "4XX", body = Problem)))]
+    responses((status = 200, body = IssuedSession), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub async fn poll(State(app): State<App>, Json(body): Json<PollDevice>) -> Result<Json<IssuedSession>, Error> {
     Ok(Json(devices::poll(&app, &body.device_code).await?))
 }
@@ -32,7 +32,7 @@ pub async fn poll(State(app): State<App>, Json(body): Json<PollDevice>) -> Resul
 /// Shows what asks to be let in.
 #[utoipa::path(get, path = "/api/auth/device/{userCode}", tag = "accounts", security(("session" = [])),
     params(("userCode" = String, Path)),
-    responses((status = 200, body = DeviceRequest), (status = "4XX", body = Problem)))]
+    responses((status = 200, body = DeviceRequest), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub async fn show(
     person: Person,
     State(app): State<App>,
@@ -44,7 +44,7 @@ pub async fn show(
 /// Lets a device in, or refuses it.
 #[utoipa::path(post, path = "/api/auth/device/{userCode}", tag = "accounts", security(("session" = [])),
     params(("userCode" = String, Path)), request_body = DecideDevice,
-    responses((status = 200, body = Done), (status = "4XX", body = Problem)))]
+    responses((status = 200, body = Done), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub async fn decide(
     person: Person,
     State(app): State<App>,

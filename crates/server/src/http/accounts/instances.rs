@@ -13,7 +13,7 @@ use crate::http::caller::Person;
 
 /// Lists the caller's instances, their own first.
 #[utoipa::path(get, path = "/api/instances", tag = "accounts", security(("session" = [])),
-    responses((status = 200, body = Instances), (status = "4XX", body = Problem)))]
+    responses((status = 200, body = Instances), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub async fn list(person: Person, State(app): State<App>) -> Result<Json<Instances>, Error> {
     let me = accounts::me(&app.reader(), person.user, person.session).await?;
     Ok(Json(Instances { instances: me.instances }))
@@ -22,7 +22,7 @@ pub async fn list(person: Person, State(app): State<App>) -> Result<Json<Instanc
 /// Lists the members of an instance.
 #[utoipa::path(get, path = "/api/instances/{instanceId}/members", tag = "accounts", security(("session" = [])),
     params(("instanceId" = InstanceId, Path)),
-    responses((status = 200, body = Members), (status = "4XX", body = Problem)))]
+    responses((status = 200, body = Members), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub async fn members(
     person: Person,
     State(app): State<App>,
@@ -34,7 +34,7 @@ pub async fn members(
 /// Ends a membership; only the owner may. The rooms of the instance are closed to the member from then on.
 #[utoipa::path(delete, path = "/api/instances/{instanceId}/members/{userId}", tag = "accounts",
     security(("session" = [])), params(("instanceId" = InstanceId, Path), ("userId" = UserId, Path)),
-    responses((status = 200, body = Done), (status = "4XX", body = Problem)))]
+    responses((status = 200, body = Done), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub async fn remove_member(
     person: Person,
     State(app): State<App>,
@@ -49,7 +49,7 @@ pub async fn remove_member(
 /// Makes an invitation that works once, for a week; only the owner may.
 #[utoipa::path(post, path = "/api/instances/{instanceId}/invitations", tag = "accounts",
     security(("session" = [])), params(("instanceId" = InstanceId, Path)),
-    responses((status = 200, body = Invitation), (status = "4XX", body = Problem)))]
+    responses((status = 200, body = Invitation), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub async fn invite(
     person: Person,
     State(app): State<App>,
@@ -63,7 +63,7 @@ pub async fn invite(
 
 /// Takes an invitation up.
 #[utoipa::path(post, path = "/api/invitations/accept", tag = "accounts", security(("session" = [])),
-    request_body = Code, responses((status = 200, body = InstanceView), (status = "4XX", body = Problem)))]
+    request_body = Code, responses((status = 200, body = InstanceView), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub async fn accept(
     person: Person,
     State(app): State<App>,

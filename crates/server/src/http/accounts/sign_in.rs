@@ -16,7 +16,7 @@ use crate::http::{ClientAddress, Json};
 
 /// Makes an account and signs it in by cookie. The first one needs the secret printed at start.
 #[utoipa::path(post, path = "/api/auth/sign-up", tag = "accounts", request_body = SignUp,
-    responses((status = 200, body = Me), (status = "4XX", body = Problem)))]
+    responses((status = 200, body = Me), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub async fn sign_up(
     from: ClientAddress,
     headers: HeaderMap,
@@ -29,7 +29,7 @@ pub async fn sign_up(
 
 /// Signs in by cookie. A CLI signs in by the device routes instead.
 #[utoipa::path(post, path = "/api/auth/sign-in", tag = "accounts", request_body = SignIn,
-    responses((status = 200, body = Me), (status = "4XX", body = Problem)))]
+    responses((status = 200, body = Me), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub async fn sign_in(
     from: ClientAddress,
     headers: HeaderMap,
@@ -42,7 +42,7 @@ pub async fn sign_in(
 
 /// Ends the session the request came with.
 #[utoipa::path(post, path = "/api/auth/sign-out", tag = "accounts", security(("session" = [])),
-    responses((status = 200, body = Done), (status = "4XX", body = Problem)))]
+    responses((status = 200, body = Done), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub async fn sign_out(person: Person, State(app): State<App>) -> Result<(HeaderMap, Json<Done>), Error> {
     let mut work = app.begin().await?;
     let changed = sessions::revoke(&mut work, person.user, person.session).await?;
@@ -52,7 +52,7 @@ pub async fn sign_out(person: Person, State(app): State<App>) -> Result<(HeaderM
 
 /// Sets or changes the caller's password and ends their other sessions.
 #[utoipa::path(post, path = "/api/auth/password", tag = "accounts", security(("session" = [])),
-    request_body = ChangePassword, responses((status = 200, body = Done), (status = "4XX", body = Problem)))]
+    request_body = ChangePassword, responses((status = 200, body = Done), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub async fn change_password(
     person: Person,
     State(app): State<App>,

@@ -7,7 +7,9 @@ use chatroom_domain::agents::Run;
 use chatroom_protocol::api::Done;
 use chatroom_protocol::api::agents::{Agents, AnswerPermission, FollowUp, RunView, ShareAgent};
 use chatroom_protocol::{PermissionId, Problem, Role, RoomId, RunId};
+use futures_util::StreamExt as _;
 use http::header;
+use http_body_util::BodyExt as _;
 use serde::Deserialize;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -16,7 +18,9 @@ use crate::agents::{steer, views};
 use crate::app::App;
 use crate::error::Error;
 use crate::http::Json;
-use crate::http::caller::{AnyCaller, Person};
+use crate::http::caller::{AnyCaller, Person, signed_out};
+use crate::limits::Kind;
+use crate::machines::bulk;
 use crate::rooms;
 
 /// The routes of this resource.
@@ -33,7 +37,7 @@ pub fn routes() -> OpenApiRouter<App> {
 
 /// Lists the agents of a room, one per role. Configurations and questions are shown to the machine's user alone.
 #[utoipa::path(get, path = "/api/chatrooms/{chatroomId}/agents", tag = "agents", security(("session" = []), ("run" = [])),
-    params(("chatroomId" = RoomId, Path)), responses((status = 200, body = Agents), (status = "4XX", body = Problem)))]
+    params(("chatroomId" = RoomId, Path)), responses((status = 200, body = Agents), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 async fn list(
     AnyCaller(caller): AnyCaller,
     State(app): State<App>,
@@ -45,22 +49,22 @@ async fn list(
     Ok(Json(Agents { agents }))
 }
 
-/// Ends the turn of an agent, not the agent.
+/// Ends the turn of an agent, not the agent. `changed` says whether it was in one.
 #[utoipa::path(post, path = "/api/chatrooms/{chatroomId}/agents/{role}/interrupt", tag = "agents", security(("session" = [])),
-    params(("chatroomId" = RoomId, Path), ("role" = Role, Path)), responses((status = 200, body = Done), (status = "4XX", body = Problem), (status = "5XX", body = Problem)))]
+    params(("chatroomId" = RoomId, Path), ("role" = Role, Path)), responses((status = 200, body = Done), (status = "4XX", body = Problem, content_type = "application/problem+json"), (status = "5XX", body = Problem, content_type = "application/problem+json")))]
 async fn interrupt(
     person: Person,
     State(app): State<App>,
     Path((id, role)): Path<(RoomId, Role)>,
 ) -> Result<Json<Done>, Error> {
-    steer::interrupt(&app, person.user, id, &role).await?;
-    Ok(Json(Done { changed: true }))
+    let changed = steer::interrupt(&app, person.user, id, &role).await?;
+    Ok(Json(Done { changed }))
 }
 
 /// Allows or denies what an agent asks. The digest says what was shown.
 #[utoipa::path(post, path = "/api/chatrooms/{chatroomId}/agents/{role}/permissions/{permissionId}", tag = "agents", security(("session" = [])),
     params(("chatroomId" = RoomId, Path), ("role" = Role, Path), ("permissionId" = PermissionId, Path)), request_body = AnswerPermission,
-    responses((status = 200, body = Done), (status = "4XX", body = Problem), (status = "5XX", body = Problem)))]
+    responses((status = 200, body = Done), (status = "4XX", body = Problem, content_type = "application/problem+json"), (status = "5XX", body = Problem, content_type = "application/problem+json")))]
 async fn answer(
     person: Person,
     State(app): State<App>,
@@ -74,7 +78,7 @@ async fn answer(
 /// Tells a live run something more; it is given to the tool when the turn before it is over.
 #[utoipa::path(post, path = "/api/chatrooms/{chatroomId}/agents/{role}/follow-up", tag = "agents", security(("session" = [])),
     params(("chatroomId" = RoomId, Path), ("role" = Role, Path)), request_body = FollowUp,
-    responses((status = 200, body = Done), (status = "4XX", body = Problem), (status = "5XX", body = Problem)))]
+    responses((status = 200, body = Done), (status = "4XX", body = Problem, content_type = "application/problem+json"), (status = "5XX", body = Problem, content_type = "application/problem+json")))]
 async fn follow_up(
     person: Person,
     State(app): State<App>,
@@ -90,7 +94,7 @@ async fn follow_up(
 /// Says whether the other members of the room act through an agent of the caller.
 #[utoipa::path(put, path = "/api/chatrooms/{chatroomId}/agents/{role}/share", tag = "agents", security(("session" = [])),
     params(("chatroomId" = RoomId, Path), ("role" = Role, Path)), request_body = ShareAgent,
-    responses((status = 200, body = Done), (status = "4XX", body = Problem)))]
+    responses((status = 200, body = Done), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 async fn share(
     person: Person,
     State(app): State<App>,
@@ -105,7 +109,7 @@ async fn share(
 
 /// Shows a run to a member of its room.
 #[utoipa::path(get, path = "/api/runs/{runId}", tag = "agents", security(("session" = [])),
-    params(("runId" = RunId, Path)), responses((status = 200, body = RunView), (status = "4XX", body = Problem)))]
+    params(("runId" = RunId, Path)), responses((status = 200, body = RunView), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 async fn show_run(person: Person, State(app): State<App>, Path(id): Path<RunId>) -> Result<Json<RunView>, Error> {
     let run = run(&app, &person, id).await?;
     Ok(Json(views::run_view(run, person.user)))
@@ -122,7 +126,7 @@ struct LogQuery {
 /// Reads the log of a run from its machine, one JSON document a line. Only the machine's user may.
 #[utoipa::path(get, path = "/api/runs/{runId}/log", tag = "agents", security(("session" = [])),
     params(("runId" = RunId, Path), LogQuery),
-    responses((status = 200, body = String, content_type = "application/x-ndjson"), (status = "4XX", body = Problem), (status = "5XX", body = Problem)))]
+    responses((status = 200, body = String, content_type = "application/x-ndjson"), (status = "4XX", body = Problem, content_type = "application/problem+json"), (status = "5XX", body = Problem, content_type = "application/problem+json")))]
 async fn log(
     person: Person,
     State(app): State<App>,
@@ -133,10 +137,17 @@ async fn log(
     if run.user != person.user {
         return Err(Error::NotFound);
     }
+    let held = app.limits.open(person.user, Kind::Log)?;
     let path = format!("/agents/{id}/log?follow={}", query.follow);
-    let answer = steer::peer(&app, &run).await?.open(&path).await?;
+    let answer = bulk::open(&app, run.machine, &path).await?;
     let headers = [(header::CONTENT_TYPE, "application/x-ndjson")];
-    Ok((headers, Body::new(answer.into_body())).into_response())
+    let body = Body::new(answer.into_body()).map_frame(move |frame| {
+        // Counted as long as somebody reads it.
+        let _ = &held;
+        frame
+    });
+    let body = body.into_data_stream().take_until(signed_out(app, person));
+    Ok((headers, Body::from_stream(body)).into_response())
 }
 
 /// Returns a run of a room the caller is a member of.

@@ -24,7 +24,7 @@ pub fn routes() -> OpenApiRouter<App> {
 /// Sends a command. It names a room and a role at most: tool, directory and arguments are the server's to say.
 #[utoipa::path(post, path = "/api/machines/{machineId}/commands", tag = "commands", security(("session" = [])),
     params(("machineId" = MachineId, Path)), request_body = SendCommand,
-    responses((status = 201, body = CommandView), (status = "4XX", body = Problem)))]
+    responses((status = 201, body = CommandView), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 async fn send(
     person: Person,
     State(app): State<App>,
@@ -46,7 +46,7 @@ struct ListQuery {
 
 /// Lists the latest commands to a machine, the newest first; for its user, and for itself.
 #[utoipa::path(get, path = "/api/machines/{machineId}/commands", tag = "commands", security(("session" = []), ("machine" = [])),
-    params(("machineId" = MachineId, Path), ListQuery), responses((status = 200, body = Commands), (status = "4XX", body = Problem)))]
+    params(("machineId" = MachineId, Path), ListQuery), responses((status = 200, body = Commands), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 async fn list(
     AnyCaller(caller): AnyCaller,
     State(app): State<App>,
@@ -62,7 +62,7 @@ async fn list(
 /// Shows a command.
 #[utoipa::path(get, path = "/api/machines/{machineId}/commands/{commandId}", tag = "commands", security(("session" = []), ("machine" = [])),
     params(("machineId" = MachineId, Path), ("commandId" = CommandId, Path)),
-    responses((status = 200, body = CommandView), (status = "4XX", body = Problem)))]
+    responses((status = 200, body = CommandView), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 async fn show(
     AnyCaller(caller): AnyCaller,
     State(app): State<App>,
@@ -77,7 +77,7 @@ async fn show(
 /// Takes the outcome of a command from its machine. A repeated or late one changes nothing.
 #[utoipa::path(post, path = "/api/machines/{machineId}/commands/{commandId}/ack", tag = "commands", security(("machine" = [])),
     params(("machineId" = MachineId, Path), ("commandId" = CommandId, Path)), request_body = AckCommand,
-    responses((status = 200, body = Done), (status = "4XX", body = Problem)))]
+    responses((status = 200, body = Done), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 async fn ack(
     caller: MachineCaller,
     State(app): State<App>,

@@ -27,7 +27,7 @@ pub fn routes() -> OpenApiRouter<App> {
 
 /// Makes the one line that lets another computer join as a machine of the caller: one use, 15 minutes.
 #[utoipa::path(post, path = "/api/enrolments", tag = "machines", security(("session" = [])),
-    responses((status = 201, body = Enrolment), (status = "4XX", body = Problem)))]
+    responses((status = 201, body = Enrolment), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 async fn offer(person: Person, State(app): State<App>) -> Result<(http::StatusCode, Json<Enrolment>), Error> {
     let mut work = app.begin().await?;
     let enrolment = enrolment::offer(&mut work, person.user).await?;
@@ -37,7 +37,7 @@ async fn offer(person: Person, State(app): State<App>) -> Result<(http::StatusCo
 
 /// Joins: the code proves whose machine this is to be.
 #[utoipa::path(post, path = "/api/enrolments/claim", tag = "machines", request_body = ClaimEnrolment,
-    responses((status = 200, body = IssuedMachine), (status = "4XX", body = Problem)))]
+    responses((status = 200, body = IssuedMachine), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 async fn claim(State(app): State<App>, Json(body): Json<ClaimEnrolment>) -> Result<Json<IssuedMachine>, Error> {
     let id = body.machine_id;
     let mut work = app.begin().await?;
@@ -49,7 +49,7 @@ async fn claim(State(app): State<App>, Json(body): Json<ClaimEnrolment>) -> Resu
 
 /// The script of the line. It holds no secret; the code is an argument.
 #[utoipa::path(get, path = "/join.sh", tag = "machines",
-    responses((status = 200, body = String, content_type = "text/x-shellscript"), (status = "4XX", body = Problem)))]
+    responses((status = 200, body = String, content_type = "text/x-shellscript"), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 async fn script(State(app): State<App>) -> Result<Response, Error> {
     let program = binary::program(&app).await?;
     let (platform, checksum) = match &program {
@@ -66,7 +66,7 @@ async fn script(State(app): State<App>) -> Result<Response, Error> {
 
 /// The program, for the platform this server runs on.
 #[utoipa::path(get, path = "/download/{platform}/chatroom", tag = "machines", params(("platform" = String, Path)),
-    responses((status = 200, body = [u8], content_type = "application/octet-stream"), (status = "4XX", body = Problem)))]
+    responses((status = 200, body = [u8], content_type = "application/octet-stream"), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 async fn download(State(app): State<App>, Path(platform): Path<String>) -> Result<Response, Error> {
     if platform != binary::platform() {
         return Err(Error::NotFound);

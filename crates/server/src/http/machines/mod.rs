@@ -25,6 +25,7 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(list))
         .routes(routes!(show, register, rename, remove))
         .routes(routes!(issue))
+        .routes(routes!(rotate))
         .routes(routes!(configure))
         .merge(join::routes())
         .merge(tunnel::routes())
@@ -32,26 +33,25 @@ pub fn routes() -> OpenApiRouter<App> {
 
 /// Lists the caller's machines, by alias.
 #[utoipa::path(get, path = "/api/machines", tag = "machines", security(("session" = [])),
-    responses((status = 200, body = Machines), (status = "4XX", body = Problem)))]
+    responses((status = 200, body = Machines), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 async fn list(person: Person, State(app): State<App>) -> Result<Json<Machines>, Error> {
-    let now = app.clock.now();
     let machines = chatroom_store::machines::list(&app.reader(), person.user).await?;
-    let machines = machines.into_iter().map(|machine| view(machine, now)).collect();
+    let machines = machines.into_iter().map(|machine| view(&app, machine)).collect();
     Ok(Json(Machines { machines }))
 }
 
 /// Shows a machine of the caller.
 #[utoipa::path(get, path = "/api/machines/{machineId}", tag = "machines", security(("session" = [])),
-    params(("machineId" = MachineId, Path)), responses((status = 200, body = MachineView), (status = "4XX", body = Problem)))]
+    params(("machineId" = MachineId, Path)), responses((status = 200, body = MachineView), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 async fn show(person: Person, State(app): State<App>, Path(id): Path<MachineId>) -> Result<Json<MachineView>, Error> {
     let machine = machines::find(&app.reader(), id, person.user).await?;
-    Ok(Json(view(machine, app.clock.now())))
+    Ok(Json(view(&app, machine)))
 }
 
 /// Registers the computer the caller is signed in on, under the id its home made for itself. Again is the same as once.
 #[utoipa::path(put, path = "/api/machines/{machineId}", tag = "machines", security(("session" = [])),
     params(("machineId" = MachineId, Path)), request_body = RegisterMachine,
-    responses((status = 200, body = MachineView), (status = "4XX", body = Problem)))]
+    responses((status = 200, body = MachineView), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 async fn register(
     person: Person,
     State(app): State<App>,
@@ -60,15 +60,14 @@ async fn register(
 ) -> Result<Json<MachineView>, Error> {
     let mut work = app.begin().await?;
     let machine = machines::register(&mut work, person.user, id, body).await?;
-    let now = work.now;
     work.commit().await?;
-    Ok(Json(view(machine, now)))
+    Ok(Json(view(&app, machine)))
 }
 
 /// Gives a machine another name.
 #[utoipa::path(patch, path = "/api/machines/{machineId}", tag = "machines", security(("session" = [])),
     params(("machineId" = MachineId, Path)), request_body = RenameMachine,
-    responses((status = 200, body = MachineView), (status = "4XX", body = Problem)))]
+    responses((status = 200, body = MachineView), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 async fn rename(
     person: Person,
     State(app): State<App>,
@@ -77,22 +76,21 @@ async fn rename(
 ) -> Result<Json<MachineView>, Error> {
     let mut work = app.begin().await?;
     let machine = machines::rename(&mut work, person.user, id, &body.alias).await?;
-    let now = work.now;
     work.commit().await?;
-    Ok(Json(view(machine, now)))
+    Ok(Json(view(&app, machine)))
 }
 
 /// Removes a machine: its credential and its tunnel end, its configurations go, its roles are free.
 #[utoipa::path(delete, path = "/api/machines/{machineId}", tag = "machines", security(("session" = [])),
-    params(("machineId" = MachineId, Path)), responses((status = 200, body = Done), (status = "4XX", body = Problem)))]
+    params(("machineId" = MachineId, Path)), responses((status = 200, body = Done), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 async fn remove(person: Person, State(app): State<App>, Path(id): Path<MachineId>) -> Result<Json<Done>, Error> {
     removal::remove(&app, person.user, id).await?;
     Ok(Json(Done { changed: true }))
 }
 
-/// Makes a new credential for a machine; the one before it stops working at once.
+/// Makes a new credential for a machine; whatever was issued before stops working at once, and a lock ends.
 #[utoipa::path(post, path = "/api/machines/{machineId}/credential", tag = "machines", security(("session" = [])),
-    params(("machineId" = MachineId, Path)), responses((status = 200, body = IssuedMachine), (status = "4XX", body = Problem)))]
+    params(("machineId" = MachineId, Path)), responses((status = 200, body = IssuedMachine), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 async fn issue(
     person: Person,
     State(app): State<App>,
@@ -106,10 +104,18 @@ async fn issue(
     Ok(Json(issued))
 }
 
+/// Replaces the credential of a connected machine without an interruption; the old one works until the new one is shown.
+#[utoipa::path(post, path = "/api/machines/{machineId}/credential/rotate", tag = "machines", security(("session" = [])),
+    params(("machineId" = MachineId, Path)), responses((status = 200, body = Done), (status = "4XX", body = Problem, content_type = "application/problem+json"), (status = "5XX", body = Problem, content_type = "application/problem+json")))]
+async fn rotate(person: Person, State(app): State<App>, Path(id): Path<MachineId>) -> Result<Json<Done>, Error> {
+    credential::rotate(&app, person.user, id).await?;
+    Ok(Json(Done { changed: true }))
+}
+
 /// Saves which tool a role runs on a machine of the caller, and where.
 #[utoipa::path(put, path = "/api/machines/{machineId}/agents/{chatroomId}/{role}", tag = "machines", security(("session" = [])),
     params(("machineId" = MachineId, Path), ("chatroomId" = RoomId, Path), ("role" = Role, Path)), request_body = UpdateAgentConfig,
-    responses((status = 200, body = AgentConfigView), (status = "4XX", body = Problem)))]
+    responses((status = 200, body = AgentConfigView), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 async fn configure(
     person: Person,
     State(app): State<App>,

@@ -14,6 +14,7 @@ use crate::commands::reports;
 use crate::error::Error;
 use crate::http::Json;
 use crate::http::caller::MachineCaller;
+use crate::machines::bulk;
 use crate::machines::link::{self, Hello};
 
 /// How large reports may be: many of them come at once, and each may show what a permission is about.
@@ -33,8 +34,10 @@ pub fn routes() -> OpenApiRouter<App> {
         ("chatroom-protocol" = u32, Header, description = "The version of the conversation it speaks."),
         ("chatroom-version" = String, Header, description = "The daemon's version."),
         ("chatroom-journal" = String, Header, description = "Which journal it keeps."),
+        ("chatroom-renewal" = Option<u64>, Header, description = "The renewal counter of its home; an old one locks the machine."),
+        ("chatroom-ticket" = Option<String>, Header, description = "For a further tunnel the server asked for: what it called it."),
     ),
-    responses((status = 101), (status = "4XX", body = Problem)))]
+    responses((status = 101), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 async fn open(caller: MachineCaller, State(app): State<App>, request: Request) -> Result<Response, Error> {
     let headers = request.headers();
     let machine: MachineId = read(headers, "chatroom-machine")?;
@@ -46,13 +49,24 @@ async fn open(caller: MachineCaller, State(app): State<App>, request: Request) -
         protocol: read(headers, "chatroom-protocol")?,
         version: read(headers, "chatroom-version")?,
         journal: read(headers, "chatroom-journal")?,
+        renewal: if headers.contains_key("chatroom-renewal") { read(headers, "chatroom-renewal")? } else { 0 },
     };
     if app.stopping.is_cancelled() {
         return Err(Error::ShuttingDown);
     }
     link::greet(&app, machine, caller.user, &hello).await?;
+    let wanted = match headers.get("chatroom-ticket") {
+        Some(ticket) => {
+            let waits = ticket.to_str().ok().and_then(|ticket| app.bulk.take_ticket(machine, ticket));
+            Some(waits.ok_or(Error::Forbidden("this server did not ask for a further tunnel, or does not any more"))?)
+        }
+        None => None,
+    };
     let (response, pending) = chatroom_tunnel::upgrade(request).map_err(|error| Error::Invalid(error.to_string()))?;
-    link::take(&app, machine, hello, pending);
+    match wanted {
+        Some(waits) => bulk::take(&app, machine, waits, pending),
+        None => link::take(&app, machine, hello, pending),
+    }
     Ok(response)
 }
 
@@ -68,7 +82,7 @@ fn read<T: std::str::FromStr>(headers: &HeaderMap, name: &'static str) -> Result
 /// Takes what happened on a machine, in the order of its journal; what was applied is never applied again.
 #[utoipa::path(post, path = "/api/machines/{machineId}/reports", tag = "machines", security(("machine" = [])),
     params(("machineId" = MachineId, Path)), request_body = Reports,
-    responses((status = 200, body = Applied), (status = "4XX", body = Problem)))]
+    responses((status = 200, body = Applied), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 async fn report(
     caller: MachineCaller,
     State(app): State<App>,

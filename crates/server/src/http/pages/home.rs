@@ -29,7 +29,7 @@ async fn signed_out(app: &App) -> Result<Page, PageError> {
          <p><a class=\"button\" href=\"/sign-up\">Sign up</a></p>"
     } else {
         "<p>People and AI coding agents at work in rooms.</p><p><a class=\"button\" href=\"/sign-in\">Sign in</a></p>\
-         <p class=\"quiet\">On the computer that runs <code>chatroom up</code>, starting it again prints a link that signs you in. \
+         <p class=\"quiet\">On the computer that runs <code>chatroom up</code>, <code>chatroom admin sign-in-link</code> prints a link that signs you in. \
          In a terminal: <code>chatroom auth login</code>.</p>"
     };
     Ok(Page::new("chatroom", format!("{how}{}", footer())))
@@ -53,12 +53,20 @@ async fn signed_in(app: &App, person: Person) -> Result<Page, PageError> {
     } else {
         body.push_str("<ul>");
         for machine in &machines {
-            let state = if machine.online(now) {
+            let state = if machine.locked_at.is_some() {
+                "<span class=\"bad\">▲ Locked: its home was used from two places. On the right computer, signed in, \
+                 run <code>chatroom machine unlock</code></span>"
+                    .to_owned()
+            } else if machine.online(now) {
                 "<span class=\"on\">● Online</span>".to_owned()
             } else {
                 format!("<span class=\"quiet\">○ Offline, last seen {}</span>", ago(machine.last_seen_at, now))
             };
-            let _ = write!(body, "<li><b>{}</b> {state}</li>", escape(machine.alias.as_str()));
+            let _ = write!(body, "<li><b>{}</b> {state}", escape(machine.alias.as_str()));
+            if let Some(upgrade) = app.gaps.of(machine.id) {
+                let _ = write!(body, "<br>{}", escape(&upgrade));
+            }
+            body.push_str("</li>");
         }
         body.push_str("</ul>");
     }
@@ -86,7 +94,7 @@ async fn signed_in(app: &App, person: Person) -> Result<Page, PageError> {
             let (id, entry) = (room.id, escape(room.entry.as_str()));
             let _ = write!(
                 body,
-                "chatroom agent start --chatroom-id={id} --role={entry}\n\
+                "chatroom agent start --chatroom-id={id} --role={entry} --tool=claude --working-dir=.\n\
                  chatroom message send --chatroom-id={id} --content=\"…\"\n\
                  chatroom messages --chatroom-id={id}"
             );

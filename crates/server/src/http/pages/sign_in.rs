@@ -96,7 +96,9 @@ fn form(device: Option<&str>, email: &str, wrong: Option<&str>) -> Page {
         "{}<form method=\"post\" action=\"/sign-in\">{device}\
          <label>E-mail<input name=\"email\" type=\"text\" inputmode=\"email\" autocomplete=\"username\" required value=\"{}\"></label>\
          <label>Password<input name=\"password\" type=\"password\" autocomplete=\"current-password\" required></label>\
-         <button>Sign in</button></form>",
+         <button>Sign in</button></form>\
+         <p>No password, or none you know? On the server's computer, <code>chatroom admin sign-in-link</code> prints a \
+         link that signs in once, and <code>chatroom admin reset-password E-MAIL</code> ends an old password.</p>",
         alert(wrong),
         escape(email),
     );

@@ -15,6 +15,7 @@ use crate::app::App;
 use crate::error::Error;
 use crate::http::Json;
 use crate::http::caller::{AnyCaller, Person};
+use crate::limits;
 use crate::rooms::{self, messages};
 
 /// The routes of this resource.
@@ -28,7 +29,7 @@ pub fn routes() -> OpenApiRouter<App> {
 
 /// Makes a room.
 #[utoipa::path(post, path = "/api/chatrooms", tag = "rooms", security(("session" = [])), request_body = CreateRoom,
-    responses((status = 201, body = RoomView), (status = "4XX", body = Problem)))]
+    responses((status = 201, body = RoomView), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 async fn create(
     person: Person,
     State(app): State<App>,
@@ -42,7 +43,7 @@ async fn create(
 
 /// Lists the caller's rooms.
 #[utoipa::path(get, path = "/api/chatrooms", tag = "rooms", security(("session" = [])),
-    responses((status = 200, body = Rooms), (status = "4XX", body = Problem)))]
+    responses((status = 200, body = Rooms), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 async fn list(person: Person, State(app): State<App>) -> Result<Json<Rooms>, Error> {
     let rooms = chatroom_store::rooms::list(&app.reader(), person.user).await?;
     Ok(Json(Rooms { chatrooms: rooms.into_iter().map(view).collect() }))
@@ -50,7 +51,7 @@ async fn list(person: Person, State(app): State<App>) -> Result<Json<Rooms>, Err
 
 /// Shows a room.
 #[utoipa::path(get, path = "/api/chatrooms/{chatroomId}", tag = "rooms", security(("session" = []), ("run" = [])),
-    params(("chatroomId" = RoomId, Path)), responses((status = 200, body = RoomView), (status = "4XX", body = Problem)))]
+    params(("chatroomId" = RoomId, Path)), responses((status = 200, body = RoomView), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 async fn show(
     AnyCaller(caller): AnyCaller,
     State(app): State<App>,
@@ -62,7 +63,7 @@ async fn show(
 /// Says something. A person's message becomes a task, at once or from the queue; an agent's is a note.
 #[utoipa::path(post, path = "/api/chatrooms/{chatroomId}/messages", tag = "rooms", security(("session" = []), ("run" = [])),
     params(("chatroomId" = RoomId, Path)), request_body = SendMessage,
-    responses((status = 201, body = MessageView), (status = "4XX", body = Problem)))]
+    responses((status = 201, body = MessageView), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 async fn send(
     AnyCaller(caller): AnyCaller,
     State(app): State<App>,
@@ -90,7 +91,7 @@ struct HistoryQuery {
 
 /// Reads the history in order, and what waits in the queue.
 #[utoipa::path(get, path = "/api/chatrooms/{chatroomId}/messages", tag = "rooms", security(("session" = []), ("run" = [])),
-    params(("chatroomId" = RoomId, Path), HistoryQuery), responses((status = 200, body = Messages), (status = "4XX", body = Problem)))]
+    params(("chatroomId" = RoomId, Path), HistoryQuery), responses((status = 200, body = Messages), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 async fn read(
     AnyCaller(caller): AnyCaller,
     State(app): State<App>,
@@ -106,13 +107,13 @@ async fn read(
         Some(id) => Some(chatroom_store::messages::find(&reader, room.id, id).await?.ok_or(Error::NotFound)?.position),
         None => None,
     };
-    let window = Window { after, sender: query.sender_role, limit: query.limit.unwrap_or(50).clamp(1, 500) };
+    let window = Window { after, sender: query.sender_role, limit: limits::page(query.limit, 50)? };
     Ok(Json(messages::read(&reader, &room, &window).await?))
 }
 
 /// Takes back a queued message of the caller. One that is a task already stays.
 #[utoipa::path(delete, path = "/api/chatrooms/{chatroomId}/messages/{messageId}", tag = "rooms", security(("session" = [])),
-    params(("chatroomId" = RoomId, Path), ("messageId" = MessageId, Path)), responses((status = 200, body = Done), (status = "4XX", body = Problem)))]
+    params(("chatroomId" = RoomId, Path), ("messageId" = MessageId, Path)), responses((status = 200, body = Done), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 async fn delete_message(
     person: Person,
     State(app): State<App>,

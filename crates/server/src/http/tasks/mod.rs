@@ -17,6 +17,7 @@ use crate::app::App;
 use crate::error::Error;
 use crate::http::Json;
 use crate::http::caller::{AnyCaller, Person};
+use crate::limits::Kind;
 use crate::rooms::prompts::Loop;
 use crate::rooms::{self, messages, prompts};
 use crate::tasks::{self, handoff, wait};
@@ -38,7 +39,7 @@ pub fn routes() -> OpenApiRouter<App> {
 
 /// Lists a room's tasks: active ones by position, then the latest completed ones.
 #[utoipa::path(get, path = "/api/chatrooms/{chatroomId}/tasks", tag = "tasks", security(("session" = []), ("run" = [])),
-    params(("chatroomId" = RoomId, Path)), responses((status = 200, body = Tasks), (status = "4XX", body = Problem)))]
+    params(("chatroomId" = RoomId, Path)), responses((status = 200, body = Tasks), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 async fn list(
     AnyCaller(caller): AnyCaller,
     State(app): State<App>,
@@ -52,7 +53,7 @@ async fn list(
 /// Makes the caller's shell the one waiter of a role. An older waiter learns that it was superseded.
 #[utoipa::path(post, path = "/api/chatrooms/{chatroomId}/roles/{role}/join", tag = "tasks", security(("session" = [])),
     params(("chatroomId" = RoomId, Path), ("role" = Role, Path)), request_body = Join,
-    responses((status = 200, body = Joined), (status = "4XX", body = Problem)))]
+    responses((status = 200, body = Joined), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 async fn join(
     person: Person,
     State(app): State<App>,
@@ -69,21 +70,22 @@ async fn join(
 /// Waits for a task: answers with one, or that the wait is over, or after 25 s with nothing.
 #[utoipa::path(post, path = "/api/chatrooms/{chatroomId}/roles/{role}/wait", tag = "tasks", security(("session" = [])),
     params(("chatroomId" = RoomId, Path), ("role" = Role, Path)), request_body = Wait,
-    responses((status = 200, body = WaitOutcome), (status = "4XX", body = Problem)))]
+    responses((status = 200, body = WaitOutcome), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 async fn wait_for_task(
     person: Person,
     State(app): State<App>,
     Path((id, role)): Path<(RoomId, Role)>,
     Json(body): Json<Wait>,
 ) -> Result<Json<WaitOutcome>, Error> {
-    let room = rooms::find(&app.reader(), id, person.user).await?;
+    let room = Box::pin(rooms::find(&app.reader(), id, person.user)).await?;
+    let _held = app.limits.open(person.user, Kind::Wait)?;
     Ok(Json(wait::wait(&app, person.user, person.session, &room, &role, &body.connection_id).await?))
 }
 
 /// Marks a claimed task as begun and shows it again.
 #[utoipa::path(post, path = "/api/chatrooms/{chatroomId}/tasks/{taskId}/start", tag = "tasks", security(("session" = []), ("run" = [])),
     params(("chatroomId" = RoomId, Path), ("taskId" = TaskId, Path)), request_body = StartTask,
-    responses((status = 200, body = TaskWithPrompt), (status = "4XX", body = Problem)))]
+    responses((status = 200, body = TaskWithPrompt), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 async fn start(
     AnyCaller(caller): AnyCaller,
     State(app): State<App>,
@@ -102,7 +104,7 @@ async fn start(
 /// Completes a task without handing it on: its holder's own, or any, forced by a person who names no role.
 #[utoipa::path(post, path = "/api/chatrooms/{chatroomId}/tasks/{taskId}/complete", tag = "tasks", security(("session" = []), ("run" = [])),
     params(("chatroomId" = RoomId, Path), ("taskId" = TaskId, Path)), request_body = CompleteTask,
-    responses((status = 200, body = TaskView), (status = "4XX", body = Problem)))]
+    responses((status = 200, body = TaskView), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 async fn complete(
     AnyCaller(caller): AnyCaller,
     State(app): State<App>,
@@ -118,7 +120,7 @@ async fn complete(
 
 /// Gives back a claimed task that could not be delivered.
 #[utoipa::path(post, path = "/api/chatrooms/{chatroomId}/tasks/{taskId}/release", tag = "tasks", security(("session" = []), ("run" = [])),
-    params(("chatroomId" = RoomId, Path), ("taskId" = TaskId, Path)), responses((status = 200, body = TaskView), (status = "4XX", body = Problem)))]
+    params(("chatroomId" = RoomId, Path), ("taskId" = TaskId, Path)), responses((status = 200, body = TaskView), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 async fn release(
     AnyCaller(caller): AnyCaller,
     State(app): State<App>,
@@ -133,7 +135,7 @@ async fn release(
 
 /// Lets another member's words through to the caller's own agent.
 #[utoipa::path(post, path = "/api/chatrooms/{chatroomId}/tasks/{taskId}/approve", tag = "tasks", security(("session" = [])),
-    params(("chatroomId" = RoomId, Path), ("taskId" = TaskId, Path)), responses((status = 200, body = TaskView), (status = "4XX", body = Problem)))]
+    params(("chatroomId" = RoomId, Path), ("taskId" = TaskId, Path)), responses((status = 200, body = TaskView), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 async fn approve(
     person: Person,
     State(app): State<App>,
@@ -149,7 +151,7 @@ async fn approve(
 /// Writes a note on work under way.
 #[utoipa::path(post, path = "/api/chatrooms/{chatroomId}/roles/{role}/progress", tag = "tasks", security(("session" = []), ("run" = [])),
     params(("chatroomId" = RoomId, Path), ("role" = Role, Path)), request_body = ReportProgress,
-    responses((status = 200, body = MessageView), (status = "4XX", body = Problem)))]
+    responses((status = 200, body = MessageView), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 async fn progress(
     AnyCaller(caller): AnyCaller,
     State(app): State<App>,
@@ -166,7 +168,7 @@ async fn progress(
 /// Hands a task on to another role, or to the people of the room. Repeated, it answers as the first time did.
 #[utoipa::path(post, path = "/api/chatrooms/{chatroomId}/roles/{role}/handoff", tag = "tasks", security(("session" = []), ("run" = [])),
     params(("chatroomId" = RoomId, Path), ("role" = Role, Path)), request_body = Handoff,
-    responses((status = 200, body = HandoffDone), (status = "4XX", body = Problem)))]
+    responses((status = 200, body = HandoffDone), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 async fn hand_off(
     AnyCaller(caller): AnyCaller,
     State(app): State<App>,
@@ -192,7 +194,7 @@ async fn hand_off(
 
 /// Prints role, rules, room and current task again.
 #[utoipa::path(get, path = "/api/chatrooms/{chatroomId}/roles/{role}/prompt", tag = "tasks", security(("session" = []), ("run" = [])),
-    params(("chatroomId" = RoomId, Path), ("role" = Role, Path)), responses((status = 200, body = Context), (status = "4XX", body = Problem)))]
+    params(("chatroomId" = RoomId, Path), ("role" = Role, Path)), responses((status = 200, body = Context), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 async fn context(
     AnyCaller(caller): AnyCaller,
     State(app): State<App>,

@@ -1,0 +1,5 @@
+//! What is left when the server or a daemon is killed at any step of a start, a stop or a restart.
+
+mod matrix;
+mod plant;
+mod rounds;

@@ -1,0 +1,28 @@
+//! `cargo xtask bench`: the release program measured beside what the machine can do. See `docs/benchmarks.md`.
+
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use serde_json::Value;
+
+use crate::cargo;
+
+/// Builds what is measured and what measures, and passes the rest of the line on.
+pub fn run(arguments: &[String]) -> anyhow::Result<()> {
+    crate::run(&mut cargo(&["build", "--release", "--package", "chatroom"]))?;
+    crate::run(&mut cargo(&["build", "--release", "--package", "chatroom-testkit", "--bin", "bench"]))?;
+    let folder = release_folder()?;
+    let mut bench = std::process::Command::new(folder.join("bench"));
+    bench.args(arguments).current_dir(crate::root());
+    if arguments.first().is_some_and(|what| what == "dispatch") {
+        bench.arg("--program").arg(folder.join("chatroom"));
+    }
+    crate::run(&mut bench)
+}
+
+fn release_folder() -> anyhow::Result<PathBuf> {
+    let output = cargo(&["metadata", "--format-version", "1", "--no-deps"]).output()?;
+    let metadata: Value = serde_json::from_slice(&output.stdout).context("cargo metadata")?;
+    let target = metadata["target_directory"].as_str().context("no target_directory")?;
+    Ok(PathBuf::from(target).join("release"))
+}
