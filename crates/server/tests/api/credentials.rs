@@ -1,5 +1,6 @@
 //! A machine's credential: replaced without an interruption, ended at once, and what a copied home comes to.
 
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use chatroom_protocol::Problem;
