@@ -84,6 +84,21 @@ pub struct Found {
 }
 
 impl Agent {
+    /// Returns the slot of a role that nobody ever touched.
+    pub fn untouched(room: RoomId, role: Role) -> Self {
+        Self {
+            room,
+            role,
+            desired: Desired::Stopped,
+            machine: None,
+            run: None,
+            shared: false,
+            gave_up: None,
+            counted_from: Timestamp(0),
+            restart_at: None,
+        }
+    }
+
     /// Returns whether what was found is to be ended: nobody wants it there, and nothing under way will see to it.
     pub fn is_unwanted(&self, found: Found) -> bool {
         let wanted = found.known && self.desired == Desired::Running && self.run == Some(found.run);

@@ -11,18 +11,11 @@ use chatroom_protocol::UserId;
 use chatroom_store::backup::{self, BackupError, Summary};
 use chatroom_store::events::NewEvent;
 use chatroom_store::{Store, StoreError, users};
-use chatroom_tunnel::Links;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
-use crate::accounts::throttle::Throttle;
 use crate::accounts::{codes, home, passwords, sessions};
-use crate::app::{App, Clock, Shared, Wake};
+use crate::app::App;
 use crate::config::Config;
 use crate::error::Error;
-use crate::health::Health;
-use crate::limits::Limits;
-use crate::machines::gaps::Gaps;
 use crate::serve;
 
 /// Why an operator's verb was not done.
@@ -78,21 +71,7 @@ impl Admin {
         let mut random = [0; 32];
         getrandom::fill(&mut random).map_err(|_| Error::NoRandomness)?;
         let keys = KeyRing::parse(&KeyRing::format_key("none", random)).map_err(Error::from)?;
-        let app = App::new(Shared {
-            config,
-            store,
-            clock: Clock::default(),
-            keys,
-            links: Links::default(),
-            bulk: crate::machines::bulk::Bulk::default(),
-            gaps: Gaps::default(),
-            wake: Wake::default(),
-            stopping: CancellationToken::new(),
-            tasks: TaskTracker::new(),
-            health: Health::default(),
-            throttle: Throttle::default(),
-            limits: Limits::default(),
-        });
+        let app = App::new(config, store, keys);
         Ok(Self { app })
     }
 

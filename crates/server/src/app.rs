@@ -19,9 +19,12 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::accounts::throttle::Throttle;
 use crate::config::Config;
 use crate::error::Error;
 use crate::health::Health;
+use crate::limits::Limits;
+use crate::machines::bulk::Bulk;
 use crate::machines::gaps::Gaps;
 
 /// The server's shared state; a clone is a handle to the same one.
@@ -41,7 +44,7 @@ pub struct Shared {
     /// The open tunnels.
     pub links: Links<MachineId>,
     /// Their second connections, for what is big or slow.
-    pub bulk: crate::machines::bulk::Bulk,
+    pub bulk: Bulk,
     /// Who was refused for its version.
     pub gaps: Gaps,
     /// Who is to be woken.
@@ -53,9 +56,9 @@ pub struct Shared {
     /// How the database is.
     pub health: Health,
     /// Slows down guessing.
-    pub throttle: crate::accounts::throttle::Throttle,
+    pub throttle: Throttle,
     /// How much everybody has taken.
-    pub limits: crate::limits::Limits,
+    pub limits: Limits,
 }
 
 impl Deref for App {
@@ -67,9 +70,23 @@ impl Deref for App {
 }
 
 impl App {
-    /// Makes the shared state.
-    pub fn new(shared: Shared) -> Self {
-        Self(Arc::new(shared))
+    /// Makes the shared state of a server that has just begun.
+    pub fn new(config: Config, store: Store, keys: KeyRing) -> Self {
+        Self(Arc::new(Shared {
+            config,
+            store,
+            clock: Clock::default(),
+            keys,
+            links: Links::default(),
+            bulk: Bulk::default(),
+            gaps: Gaps::default(),
+            wake: Wake::default(),
+            stopping: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+            health: Health::default(),
+            throttle: Throttle::default(),
+            limits: Limits::default(),
+        }))
     }
 
     /// Begins a change.

@@ -8,21 +8,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chatroom_store::{Store, StoreError};
-use chatroom_tunnel::{Links, Listener};
+use chatroom_tunnel::Listener;
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
-use crate::accounts::throttle::Throttle;
-use crate::app::{App, Clock, Shared, Wake};
+use crate::app::App;
 use crate::config::{Config, Tls};
 use crate::error::Error;
-use crate::health::{self, Health};
-use crate::limits::Limits;
-use crate::machines::gaps::Gaps;
+use crate::health::{self};
 use crate::secrets::{self, KeyError};
 
 /// How long requests in flight may go on once the server stops.
@@ -146,21 +142,7 @@ impl Server {
         let addr = tcp.local_addr().map_err(|error| StartError::Listen { address, error })?;
         config.bound(addr);
         config.note_address();
-        let app = App::new(Shared {
-            config,
-            store,
-            clock: Clock::default(),
-            keys,
-            links: Links::default(),
-            bulk: crate::machines::bulk::Bulk::default(),
-            gaps: Gaps::default(),
-            wake: Wake::default(),
-            stopping: CancellationToken::new(),
-            tasks: TaskTracker::new(),
-            health: Health::default(),
-            throttle: Throttle::default(),
-            limits: Limits::default(),
-        });
+        let app = App::new(config, store, keys);
         let router = crate::http::router(app.clone())?;
         app.tasks.spawn(crate::accounts::passwords::warm_up(app.clone()));
         for job in jobs() {

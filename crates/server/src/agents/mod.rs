@@ -9,7 +9,7 @@ use chatroom_domain::agents::{Agent, Desired, Prompt, PromptPurpose, PromptState
 use chatroom_domain::rooms::Room;
 use chatroom_domain::tasks::{Holder, Task};
 use chatroom_protocol::api::agents::RunActivity;
-use chatroom_protocol::{MachineId, PromptId, Role, RoomId, RunId, Timestamp, UserId};
+use chatroom_protocol::{MachineId, PromptId, Role, RoomId, RunId, UserId};
 use chatroom_store::Access;
 use chatroom_store::events::NewEvent;
 
@@ -21,17 +21,7 @@ use crate::tasks;
 /// Returns the slot of a role; one nobody ever touched is stopped.
 pub async fn slot(db: &impl Access, room: RoomId, role: &Role) -> Result<Agent, Error> {
     let known = chatroom_store::agents::find(db, room, role).await?;
-    Ok(known.unwrap_or_else(|| Agent {
-        room,
-        role: role.clone(),
-        desired: Desired::Stopped,
-        machine: None,
-        run: None,
-        shared: false,
-        gave_up: None,
-        counted_from: Timestamp(0),
-        restart_at: None,
-    }))
+    Ok(known.unwrap_or_else(|| Agent::untouched(room, role.clone())))
 }
 
 /// Returns the live run of a role; while one replaces another, the newer.

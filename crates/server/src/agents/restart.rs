@@ -5,21 +5,42 @@
 
 use chatroom_domain::agents::{Agent, Desired};
 
-use super::tell;
+use super::{slot, tell};
 use crate::app::{App, Work};
 use crate::commands::start;
 use crate::error::Error;
 use crate::rooms;
 
-/// Starts every agent whose time has come.
+/// Starts every agent whose time has come and whose machine is there.
 pub async fn due(app: App) -> Result<(), Error> {
-    if chatroom_store::agents::due(&app.reader(), app.clock.now()).await?.is_empty() {
+    let reader = app.reader();
+    for slot in chatroom_store::agents::due(&reader, app.clock.now()).await? {
+        let machine = match slot.machine {
+            Some(id) => chatroom_store::machines::of(&reader, id).await?,
+            None => None,
+        };
+        if machine.is_some_and(|machine| !machine.online(app.clock.now())) {
+            continue;
+        }
+        // Each by itself: one that cannot be started keeps no other from it.
+        match one(&app, &slot).await {
+            Err(error) if error.trouble().is_none() => {
+                tracing::error!(%error, room.id = %slot.room, role = %slot.role, "an agent could not be started again");
+            }
+            done => done?,
+        }
+    }
+    Ok(())
+}
+
+async fn one(app: &App, due: &Agent) -> Result<(), Error> {
+    let mut work = app.begin().await?;
+    let slot = slot(&work.tx, due.room, &due.role).await?;
+    // A person may have started or stopped it since.
+    if slot.restart_at != due.restart_at {
         return Ok(());
     }
-    let mut work = app.begin().await?;
-    for slot in chatroom_store::agents::due(&work.tx, work.now).await? {
-        restart(&mut work, slot).await?;
-    }
+    restart(&mut work, slot).await?;
     work.commit().await
 }
 

@@ -4,6 +4,7 @@
 //! tunnel, nothing either reports is believed, and its agents count as stopped, until
 //! the owner has a new credential issued on the right computer.
 
+use chatroom_domain::agents::{Agent, Desired};
 use chatroom_domain::machines::MachineError;
 use chatroom_protocol::MachineId;
 
@@ -32,6 +33,11 @@ pub async fn lock_unless_current(app: &App, id: MachineId, shown: u64) -> Result
         commands::settle(&mut work, id, command.id, refused).await?;
     }
     removal::end_runs(&mut work, id, WHY).await?;
+    for slot in chatroom_store::agents::on_machine(&work.tx, id).await? {
+        // One that was about to be started again would come back with the machine.
+        let stopped = Agent { desired: Desired::Stopped, restart_at: None, ..slot };
+        chatroom_store::agents::put(&work.tx, &stopped).await?;
+    }
     tell(&mut work, &machine, "machine.locked", Some(WHY.into())).await?;
     work.commit().await?;
     cut(app, id);

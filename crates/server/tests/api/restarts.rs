@@ -5,7 +5,7 @@ use std::time::Duration;
 use chatroom_protocol::RunId;
 use chatroom_protocol::api::commands::CommandStatus;
 use chatroom_protocol::api::reports::{Fact, TurnOutcome};
-use chatroom_testkit::fake_daemon::{FakeDaemon, Manner};
+use chatroom_testkit::fake_daemon::{Computer, FakeDaemon, Manner};
 use serde_json::json;
 
 use crate::stage::Stage;
@@ -92,6 +92,29 @@ async fn a_stop_wins_over_a_restart_that_is_due() {
     stage.settled(&ping, "processing").await;
     let kinds: Vec<_> = daemon.heard().commands.into_iter().map(|push| push.kind).collect();
     assert_eq!(kinds, ["start-agent", "start-agent", "ping"]);
+    assert_eq!(stage.status().await, "stopped");
+}
+
+#[tokio::test]
+async fn a_machine_that_is_locked_brings_no_restart_back_with_it() {
+    let (stage, mut daemon, run) = running().await;
+    daemon.report([crashed(run)]).await;
+    let second = daemon.started(&daemon.command(2).await).await;
+    daemon.report([crashed(second)]).await;
+    assert_eq!(stage.status().await, "starting");
+    let copy = stage.laptop.copy().connect(2).await;
+    daemon.ended().await;
+    assert!(stage.laptop.dial(1, 1).await.is_err(), "both are locked out");
+    drop(copy);
+    assert_eq!(stage.status().await, "stopped");
+    let issued = stage.alice.post(&format!("{}/credential", stage.laptop.path()), json!({})).await;
+    let right = Computer::issued(&stage.alice, &issued, &[]).connect(1).await;
+    stage.online(true).await;
+    pass(&stage, 40).await;
+    let ping = stage.send(&stage.alice, json!({ "type": "ping" })).await;
+    stage.settled(&ping, "processing").await;
+    let kinds: Vec<_> = right.heard().commands.into_iter().map(|push| push.kind).collect();
+    assert_eq!(kinds, ["ping"]);
     assert_eq!(stage.status().await, "stopped");
 }
 

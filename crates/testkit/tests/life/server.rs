@@ -36,18 +36,7 @@ pub struct Server {
 
 impl Default for Server {
     fn default() -> Self {
-        let at = Timestamp(0);
-        let agent = Agent {
-            room: RoomId::from_parts(at, 1),
-            role: "builder".parse::<Role>().unwrap(),
-            desired: Desired::Stopped,
-            machine: None,
-            run: None,
-            shared: false,
-            gave_up: None,
-            counted_from: Timestamp(0),
-            restart_at: None,
-        };
+        let agent = Agent::untouched(RoomId::from_parts(Timestamp(0), 1), "builder".parse().unwrap());
         Self {
             agent,
             runs: BTreeMap::new(),
