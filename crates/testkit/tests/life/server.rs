@@ -9,7 +9,7 @@ use chatroom_protocol::api::agents::{PermissionMode, RunActivity, RunForm};
 use chatroom_protocol::api::commands::{CommandStatus, CommandType};
 use chatroom_protocol::api::daemon::{CommandReceipt, LiveRun, PushCommand, Slot, StartRun};
 use chatroom_protocol::api::reports::{Fact, Reports};
-use chatroom_protocol::{CommandId, MachineId, Role, RoomId, RunId, Timestamp, Tool, UserId};
+use chatroom_protocol::{CommandId, MachineId, RoomId, RunId, Timestamp, Tool, UserId};
 use chatroom_server::commands::heard;
 
 /// A run as the server knows it.
