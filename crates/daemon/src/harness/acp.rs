@@ -18,9 +18,10 @@ use serde_json::{Value, json};
 
 use super::calls::{Calls, is_empty};
 use super::launch::Slot::{Model, Word};
+use super::parts::Parts;
 use super::{Harness, Out, Signal, ToolSpec, content_text, needs_nobody, one_line, start_of, text_of, unknown};
 use crate::supervisor::RunSpec;
-use crate::supervisor::event::RunEvent;
+use crate::supervisor::event::{RunEvent, Words};
 
 pub(super) const OPENCODE: ToolSpec = ToolSpec {
     tool: Tool::Opencode,
@@ -62,13 +63,6 @@ struct Question {
     options: Value,
 }
 
-/// Text that is still coming.
-#[derive(PartialEq, Eq)]
-enum Block {
-    Message,
-    Thought,
-}
-
 pub(super) struct Acp {
     tool: Tool,
     mode: PermissionMode,
@@ -81,7 +75,9 @@ pub(super) struct Acp {
     next_id: u64,
     open: HashMap<String, Question>,
     calls: Calls,
-    text: Option<(Block, Value, String)>,
+    /// The message whose text is coming.
+    message: Value,
+    parts: Parts,
     /// Whether a prompt of ours is not answered yet: what comes outside of a turn begins none.
     in_turn: bool,
     cancelling: bool,
@@ -101,7 +97,8 @@ impl Acp {
             next_id: 1,
             open: HashMap::new(),
             calls: Calls::default(),
-            text: None,
+            message: Value::Null,
+            parts: Parts::default(),
             in_turn: false,
             cancelling: false,
         }
@@ -152,7 +149,7 @@ impl Acp {
     }
 
     fn turn_ended(&mut self, result: &Value, error: Option<String>, out: &mut Out) {
-        self.flush(out);
+        self.parts.clear(out);
         self.in_turn = false;
         self.calls.clear();
         self.open.clear();
@@ -191,7 +188,7 @@ impl Acp {
     }
 
     fn permission(&mut self, id: &Value, params: &Value, out: &mut Out) {
-        self.flush(out);
+        self.parts.end(out);
         let asked = &params["toolCall"];
         self.calls.learn(asked);
         let call_id = text_of(asked, "toolCallId").to_owned();
@@ -238,8 +235,8 @@ impl Acp {
 
     fn updated(&mut self, update: &Value, out: &mut Out) {
         match text_of(update, "sessionUpdate") {
-            "agent_message_chunk" => self.chunk(Block::Message, update, out),
-            "agent_thought_chunk" => self.chunk(Block::Thought, update, out),
+            "agent_message_chunk" => self.chunk(Words::Message, update, out),
+            "agent_thought_chunk" => self.chunk(Words::Thought, update, out),
             "tool_call" | "tool_call_update" => self.call(update, out),
             "plan"
             | "user_message_chunk"
@@ -258,30 +255,18 @@ impl Acp {
         }
     }
 
-    fn chunk(&mut self, block: Block, update: &Value, out: &mut Out) {
+    fn chunk(&mut self, words: Words, update: &Value, out: &mut Out) {
         out.partial = true;
         self.output(out);
-        let id = &update["messageId"];
-        if self.text.as_ref().is_some_and(|(kind, of, _)| *kind != block || of != id) {
-            self.flush(out);
+        if self.message != update["messageId"] {
+            self.parts.end(out);
+            self.message = update["messageId"].clone();
         }
-        let (_, _, text) = self.text.get_or_insert_with(|| (block, id.clone(), String::new()));
-        text.push_str(text_of(&update["content"], "text"));
-        if text.len() > MAX_BLOCK {
-            self.flush(out);
-        }
-    }
-
-    fn flush(&mut self, out: &mut Out) {
-        match self.text.take() {
-            Some((Block::Message, _, text)) => out.message(&text),
-            Some((Block::Thought, _, text)) => out.thought(&text),
-            None => {}
-        }
+        self.parts.part(words, text_of(&update["content"], "text"), out);
     }
 
     fn call(&mut self, update: &Value, out: &mut Out) {
-        self.flush(out);
+        self.parts.end(out);
         self.output(out);
         self.calls.learn(update);
         let id = text_of(update, "toolCallId").to_owned();
@@ -303,9 +288,6 @@ impl Acp {
         }
     }
 }
-
-/// A block of text this long is told in parts.
-const MAX_BLOCK: usize = 256 * 1024;
 
 impl Harness for Acp {
     fn begin(&mut self, out: &mut Out) {

@@ -15,8 +15,9 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::launch::Slot::{JoinedModel, JoinedPromptFile, Word};
+use super::parts::Parts;
 use super::{Harness, Out, Signal, ToolSpec, content_text, needs_nobody, one_line, start_of, text_of, unknown};
-use crate::supervisor::event::RunEvent;
+use crate::supervisor::event::{RunEvent, Words};
 
 pub(super) const SPEC: ToolSpec = ToolSpec {
     tool: Tool::Claude,
@@ -63,12 +64,20 @@ pub(super) struct Claude {
     prompt: Option<String>,
     /// Open questions: what would be done, unchanged, as an allowance must repeat it.
     open: HashMap<String, Value>,
+    parts: Parts,
     interrupts: u64,
 }
 
 impl Claude {
     pub(super) fn new(mode: PermissionMode) -> Self {
-        Self { mode, session: String::new(), prompt: None, open: HashMap::new(), interrupts: 0 }
+        Self {
+            mode,
+            session: String::new(),
+            prompt: None,
+            open: HashMap::new(),
+            parts: Parts::default(),
+            interrupts: 0,
+        }
     }
 
     fn asked(&mut self, line: &Value, out: &mut Out) {
@@ -138,15 +147,15 @@ impl Claude {
         }
     }
 
-    fn assistant(&self, line: &Value, out: &mut Out) {
+    fn assistant(&mut self, line: &Value, out: &mut Out) {
         // Outside of our turn it may be an agent of its own that still talks.
         if self.prompt.is_some() {
             out.signal(Signal::Output);
         }
         for block in line["message"]["content"].as_array().into_iter().flatten() {
             match text_of(block, "type") {
-                "text" => out.message(text_of(block, "text")),
-                "thinking" => out.thought(text_of(block, "thinking")),
+                "text" => self.parts.whole(Words::Message, text_of(block, "text"), out),
+                "thinking" => self.parts.whole(Words::Thought, text_of(block, "thinking"), out),
                 "tool_use" => out.story(RunEvent::ToolCall {
                     id: text_of(block, "id").to_owned(),
                     name: text_of(block, "name").to_owned(),
@@ -155,6 +164,20 @@ impl Claude {
                 "redacted_thinking" => {}
                 _ => unknown(block, out),
             }
+        }
+    }
+
+    fn streamed(&mut self, event: &Value, out: &mut Out) {
+        let delta = &event["delta"];
+        match text_of(event, "type") {
+            "message_start" => out.signal(Signal::Output),
+            "content_block_delta" => match text_of(delta, "type") {
+                "text_delta" => self.parts.part(Words::Message, text_of(delta, "text"), out),
+                "thinking_delta" => self.parts.part(Words::Thought, text_of(delta, "thinking"), out),
+                _ => {}
+            },
+            "content_block_stop" => self.parts.end(out),
+            _ => {}
         }
     }
 
@@ -189,6 +212,7 @@ impl Claude {
         }
         self.prompt = None;
         self.open.clear();
+        self.parts.clear(out);
         // An abort counts as an error there, so the reason comes first.
         if text_of(line, "terminal_reason").starts_with("aborted") {
             out.ended(TurnOutcome::Interrupted, None);
@@ -224,8 +248,8 @@ impl Harness for Claude {
             "stream_event" => {
                 out.partial = true;
                 // Only the main conversation's calls lie inside a turn that has a result.
-                if line["event"]["type"] == "message_start" && line["parent_tool_use_id"].is_null() {
-                    out.signal(Signal::Output);
+                if line["parent_tool_use_id"].is_null() {
+                    self.streamed(&line["event"], out);
                 }
             }
             "system" => self.system(line, out),

@@ -13,6 +13,7 @@ mod acp;
 mod calls;
 mod claude;
 pub mod launch;
+mod parts;
 mod pi;
 pub mod verbs;
 
@@ -23,7 +24,7 @@ use chatroom_protocol::api::reports::TurnOutcome;
 use serde_json::Value;
 
 use crate::supervisor::RunSpec;
-use crate::supervisor::event::RunEvent;
+use crate::supervisor::event::{RunEvent, Words};
 use launch::Slot;
 
 /// An agent program as data.
@@ -122,6 +123,15 @@ pub enum Signal {
         /// Which.
         key: String,
     },
+    /// The next part of the text that is being written.
+    Part {
+        /// Its kind.
+        words: Words,
+        /// The part.
+        text: String,
+    },
+    /// The text that was being written is over.
+    PartsEnd,
     /// Something for the story: message, tool call, usage, notice and so on.
     Story(RunEvent),
     /// It cannot be used like this.
@@ -144,15 +154,9 @@ impl Out {
         self.story(RunEvent::Notice { text: text.into() });
     }
 
-    fn message(&mut self, text: &str) {
+    fn words(&mut self, words: Words, text: &str) {
         if !text.is_empty() {
-            self.story(RunEvent::Message { text: text.to_owned() });
-        }
-    }
-
-    fn thought(&mut self, text: &str) {
-        if !text.is_empty() {
-            self.story(RunEvent::Thought { text: text.to_owned() });
+            self.story(words.event(text.to_owned(), None));
         }
     }
 

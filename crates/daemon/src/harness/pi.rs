@@ -10,8 +10,9 @@ use chatroom_protocol::api::reports::TurnOutcome;
 use serde_json::{Value, json};
 
 use super::launch::Slot::{Model, PromptFile, Word};
+use super::parts::Parts;
 use super::{Harness, Out, Signal, ToolSpec, content_text, start_of, text_of, unknown};
-use crate::supervisor::event::RunEvent;
+use crate::supervisor::event::{RunEvent, Words};
 
 pub(super) const SPEC: ToolSpec = ToolSpec {
     tool: Tool::Pi,
@@ -36,6 +37,7 @@ pub(super) struct Pi {
     aborting: bool,
     /// The last model call of the turn failed: with these words.
     failure: Option<String>,
+    parts: Parts,
 }
 
 impl Pi {
@@ -73,8 +75,8 @@ impl Pi {
         }
         for block in message["content"].as_array().into_iter().flatten() {
             match text_of(block, "type") {
-                "text" => out.message(text_of(block, "text")),
-                "thinking" => out.thought(text_of(block, "thinking")),
+                "text" => self.parts.whole(Words::Message, text_of(block, "text"), out),
+                "thinking" => self.parts.whole(Words::Thought, text_of(block, "thinking"), out),
                 "toolCall" => out.story(RunEvent::ToolCall {
                     id: text_of(block, "id").to_owned(),
                     name: text_of(block, "name").to_owned(),
@@ -94,8 +96,19 @@ impl Pi {
             .then(|| message["errorMessage"].as_str().unwrap_or("the model call failed").to_owned());
     }
 
+    fn updated(&mut self, event: &Value, out: &mut Out) {
+        out.partial = true;
+        match text_of(event, "type") {
+            "text_delta" => self.parts.part(Words::Message, text_of(event, "delta"), out),
+            "thinking_delta" => self.parts.part(Words::Thought, text_of(event, "delta"), out),
+            "text_end" | "thinking_end" => self.parts.end(out),
+            _ => {}
+        }
+    }
+
     fn settled(&mut self, out: &mut Out) {
         self.working = false;
+        self.parts.clear(out);
         let failure = self.failure.take();
         match (std::mem::take(&mut self.aborting), failure) {
             (true, _) => out.ended(TurnOutcome::Interrupted, None),
@@ -133,9 +146,8 @@ impl Harness for Pi {
                 out.signal(Signal::Output);
             }
             // Parts of a message, and repetitions of messages that were told one by one.
-            "message_update" | "tool_execution_update" | "turn_end" | "agent_end" => {
-                out.partial = true;
-            }
+            "message_update" => self.updated(&line["assistantMessageEvent"], out),
+            "tool_execution_update" | "turn_end" | "agent_end" => out.partial = true,
             "message_end" => self.message(&line["message"], out),
             "tool_execution_end" => out.story(RunEvent::ToolResult {
                 id: text_of(line, "toolCallId").to_owned(),

@@ -12,7 +12,7 @@ use chatroom_protocol::api::reports::{PermissionOutcome, TurnOutcome};
 use chatroom_protocol::{PermissionId, PromptId};
 use serde_json::Value;
 
-use super::event::RunEvent;
+use super::event::{RunEvent, Words};
 use super::wire::{Done, Refused};
 use crate::harness::{Harness, Out, Signal, feed};
 
@@ -27,6 +27,15 @@ pub const MAX_OPEN: usize = 64;
 pub enum Effect {
     /// Write this down.
     Write(RunEvent),
+    /// The agent goes on with what it is saying.
+    Say {
+        /// What it is.
+        words: Words,
+        /// The next part.
+        text: String,
+    },
+    /// What it was saying is over.
+    Said,
     /// Make a question ready for people, and write it down.
     Ask {
         /// Its id.
@@ -198,6 +207,8 @@ impl Conversation {
                     effects.push(Effect::Write(RunEvent::PermissionClosed { permission_id, outcome }));
                 }
             }
+            Signal::Part { words, text } => effects.push(Effect::Say { words, text }),
+            Signal::PartsEnd => effects.push(Effect::Said),
             Signal::Story(event) => effects.push(Effect::Write(event)),
             Signal::Failed { reason } => effects.push(Effect::Fail(reason)),
         }

@@ -71,15 +71,21 @@ pub enum RunEvent {
         /// Why.
         outcome: PermissionOutcome,
     },
-    /// The agent said something; one per block, whole.
+    /// The agent says something: a whole text, or the next part of one that is being written.
     Message {
         /// What.
         text: String,
+        /// The number of the text this is a part of; see [`Fold`].
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        block: Option<u64>,
     },
-    /// The agent thought something; one per block, whole.
+    /// The agent thinks something: a whole text, or the next part of one that is being written.
     Thought {
         /// What.
         text: String,
+        /// The number of the text this is a part of; see [`Fold`].
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        block: Option<u64>,
     },
     /// The agent uses one of its tools.
     ToolCall {
@@ -134,7 +140,34 @@ pub enum RunEvent {
     Unknown,
 }
 
+/// What kind of text an agent writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Words {
+    /// What it says.
+    Message,
+    /// What it thinks.
+    Thought,
+}
+
+impl Words {
+    /// Returns the event that tells a text of this kind, or a part of the text with the number `block`.
+    pub fn event(self, text: String, block: Option<u64>) -> RunEvent {
+        match self {
+            Self::Message => RunEvent::Message { text, block },
+            Self::Thought => RunEvent::Thought { text, block },
+        }
+    }
+}
+
 impl RunEvent {
+    /// Returns the number of the text this is a part of.
+    pub fn block(&self) -> Option<u64> {
+        match self {
+            Self::Message { block, .. } | Self::Thought { block, .. } => *block,
+            _ => None,
+        }
+    }
+
     /// Returns whether losing it would make the daemon act wrongly: such an event is on disk before anything else happens.
     pub fn is_durable(&self) -> bool {
         matches!(
@@ -160,5 +193,75 @@ impl RunEvent {
                 | Self::Usage { .. }
                 | Self::Notice { .. }
         )
+    }
+}
+
+/// Puts the parts of a text together again.
+///
+/// Parts that follow one another become one event, with number and time of the first.
+#[derive(Debug, Default)]
+pub struct Fold(Option<Sequenced<RunEvent>>);
+
+impl Fold {
+    /// Takes the next event; returns what is whole by now, in order.
+    pub fn push(&mut self, next: Sequenced<RunEvent>) -> impl Iterator<Item = Sequenced<RunEvent>> + use<> {
+        let (before, now) = match (self.0.take(), next) {
+            (Some(mut open), next) if next.event.block().is_some() && next.event.block() == open.event.block() => {
+                if let (
+                    RunEvent::Message { text, .. } | RunEvent::Thought { text, .. },
+                    RunEvent::Message { text: more, .. } | RunEvent::Thought { text: more, .. },
+                ) = (&mut open.event, &next.event)
+                {
+                    text.push_str(more);
+                }
+                self.0 = Some(open);
+                (None, None)
+            }
+            (before, next) if next.event.block().is_some() => {
+                self.0 = Some(next);
+                (before, None)
+            }
+            (before, next) => (before, Some(next)),
+        };
+        before.into_iter().chain(now)
+    }
+
+    /// Returns the text that was open at the end.
+    pub fn finish(self) -> Option<Sequenced<RunEvent>> {
+        self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_become_one_text_and_the_order_stays() {
+        let events = [
+            RunEvent::Message { text: "whole".into(), block: None },
+            RunEvent::Thought { text: "hm".into(), block: Some(1) },
+            RunEvent::Message { text: "a".into(), block: Some(2) },
+            RunEvent::Message { text: "b".into(), block: Some(2) },
+            RunEvent::Notice { text: "n".into() },
+            RunEvent::Message { text: "c".into(), block: Some(3) },
+        ];
+        let mut fold = Fold::default();
+        let mut seen = Vec::new();
+        for (seq, event) in (1..).zip(events) {
+            seen.extend(fold.push(Sequenced { seq, at: Timestamp(0), event }));
+        }
+        seen.extend(fold.finish());
+        let told: Vec<_> = seen
+            .into_iter()
+            .map(|Sequenced { seq, event, .. }| match event {
+                RunEvent::Message { text, .. } | RunEvent::Thought { text, .. } | RunEvent::Notice { text } => {
+                    (seq, text)
+                }
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        let expected = [(1, "whole"), (2, "hm"), (3, "ab"), (5, "n"), (6, "c")];
+        assert_eq!(told, expected.map(|(seq, text)| (seq, text.to_owned())));
     }
 }

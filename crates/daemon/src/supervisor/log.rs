@@ -103,8 +103,8 @@ impl EventLog {
             RunEvent::TurnEnded { prompt_id, outcome, detail } => {
                 RunEvent::TurnEnded { prompt_id, outcome, detail: detail.map(short) }
             }
-            RunEvent::Message { text: words } => RunEvent::Message { text: text(words) },
-            RunEvent::Thought { text: words } => RunEvent::Thought { text: text(words) },
+            RunEvent::Message { text: words, block } => RunEvent::Message { text: text(words), block },
+            RunEvent::Thought { text: words, block } => RunEvent::Thought { text: text(words), block },
             RunEvent::ToolCall { id, name, input } => {
                 RunEvent::ToolCall { id: short(id), name: short(name), input: short(input) }
             }

@@ -19,6 +19,7 @@ pub mod lines;
 pub mod log;
 mod redact;
 mod run;
+mod saying;
 mod socket;
 pub mod spec;
 mod tool;

@@ -23,6 +23,7 @@ use super::hex::hex;
 use super::lines::Piece;
 use super::log::{EventLog, MAX_INPUT, OutputLog, Source, now};
 use super::redact::Redactor;
+use super::saying::Saying;
 use super::socket::Listening;
 use super::spec::RunSpec;
 use super::tool::{MAX_LINE, Tool};
@@ -63,6 +64,7 @@ pub struct Run<'a> {
     log: &'a mut EventLog,
     output: OutputLog,
     conversation: Conversation,
+    saying: Saying,
     tool: Tool,
     step: Step,
     /// When the present step is over: until the tool is ready, that must be before this.
@@ -87,6 +89,7 @@ impl<'a> Run<'a> {
             id: spec.run_id,
             output: OutputLog::create(&spec.run_dir, &redactor)?,
             conversation: Conversation::new(harness::driver(spec), mint),
+            saying: Saying::new(redactor),
             log,
             step: Step::Running,
             until: Some(Instant::now() + READY_WITHIN),
@@ -115,7 +118,7 @@ impl<'a> Run<'a> {
     ) {
         let mut children = signal(SignalKind::child()).ok();
         while self.step != Step::Over {
-            let until = self.until;
+            let (until, said) = (self.until, self.saying.due());
             tokio::select! {
                 line = self.tool.stdout.next(), if self.stdout_open => self.stdout(line),
                 line = self.tool.stderr.next(), if self.stderr_open => self.stderr(line),
@@ -134,6 +137,7 @@ impl<'a> Run<'a> {
                 }
                 () = next(children.as_mut()) => orphans::collect(self.tool.id),
                 () = sleep_until(until.unwrap_or_else(Instant::now)), if until.is_some() => self.too_long(),
+                () = sleep_until(said.unwrap_or_else(Instant::now)), if said.is_some() => self.catch_up(),
             }
             self.advance();
         }
@@ -191,6 +195,7 @@ impl<'a> Run<'a> {
             reason = format!("{reason}; these processes could not be ended: {}", pids.join(", "));
         }
         let outcome = if self.requested { TurnOutcome::Interrupted } else { TurnOutcome::Error };
+        self.apply(vec![Effect::Said]);
         let effects = self.conversation.finish(outcome, &reason);
         self.apply(effects);
         if let Err(error) = self.output.finish() {
@@ -275,6 +280,16 @@ impl<'a> Run<'a> {
             match effect {
                 // Once it is to stop, that is what it does.
                 Effect::Write(RunEvent::Activity { .. }) if self.step != Step::Running => {}
+                Effect::Say { words, text } => {
+                    if let Some(part) = self.saying.part(words, &text) {
+                        self.append(part);
+                    }
+                }
+                Effect::Said => {
+                    if let Some(rest) = self.saying.end() {
+                        self.append(rest);
+                    }
+                }
                 Effect::Write(event) => {
                     if !self.write(event) {
                         // What is not written down must not happen.
@@ -293,8 +308,21 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Returns whether it was written; a log that cannot be written ends the run.
+    /// Writes what was said so far.
+    fn catch_up(&mut self) {
+        if let Some(part) = self.saying.flush() {
+            self.append(part);
+        }
+    }
+
+    /// Writes an event behind what was said before it; returns whether that was possible.
     fn write(&mut self, event: RunEvent) -> bool {
+        self.catch_up();
+        self.append(event)
+    }
+
+    /// Returns whether it was written; a log that cannot be written ends the run.
+    fn append(&mut self, event: RunEvent) -> bool {
         match self.log.append(event) {
             Ok(()) => true,
             Err(error) => {

@@ -52,15 +52,15 @@ async fn works_and_takes_more(tool: Tool) {
     run.until_activity(RunActivity::Idle).await;
     assert_eq!(run.file("out.txt").as_deref(), Some("hello\n"));
     let order: Vec<&str> = run
-        .events
-        .iter()
-        .filter_map(|event| match &event.event {
+        .folded()
+        .into_iter()
+        .filter_map(|event| match event.event {
             RunEvent::ToolStarted { .. } => Some("process"),
-            RunEvent::PromptSent { prompt_id } if *prompt_id == first => Some("sent"),
-            RunEvent::PromptStarted { prompt_id } if *prompt_id == first => Some("started"),
+            RunEvent::PromptSent { prompt_id } if prompt_id == first => Some("sent"),
+            RunEvent::PromptStarted { prompt_id } if prompt_id == first => Some("started"),
             RunEvent::ToolCall { input, .. } if input.contains("out.txt") => Some("call"),
             RunEvent::ToolResult { output, is_error: false, .. } if output.contains("[redacted]") => Some("result"),
-            RunEvent::Message { text } if text.contains("done: [redacted]") => Some("message"),
+            RunEvent::Message { text, .. } if text.contains("done: [redacted]") => Some("message"),
             RunEvent::TurnEnded { .. } => Some("ended"),
             RunEvent::Exited { .. } => Some("exited"),
             _ => None,
@@ -85,11 +85,7 @@ async fn works_and_takes_more(tool: Tool) {
     let again = run.supervised.prompt(first, "[[run: echo twice >> out.txt]]").await;
     assert!(matches!(again, Ok(Done::Nothing)), "{again:?}");
     run.tell("[[say: the second answer]]").await;
-    assert!(
-        run.has(|event| matches!(event, RunEvent::Message { text } if text == "the second answer")),
-        "{:#?}",
-        run.story()
-    );
+    assert!(run.says(|text| text == "the second answer"), "{:#?}", run.story());
     assert_eq!(run.file("out.txt").as_deref(), Some("hello\n"));
 
     let (_, _, reason, requested) = run.stop().await;
@@ -193,7 +189,7 @@ async fn an_interrupt_keeps_the_run(tool: Tool) {
     }
 
     run.tell("[[say: still here]]").await;
-    assert!(run.has(|event| matches!(event, RunEvent::Message { text } if text == "still here")), "{:#?}", run.story());
+    assert!(run.says(|text| text == "still here"), "{:#?}", run.story());
     run.stop().await;
 }
 

@@ -30,7 +30,7 @@ async fn questions_of_its_own_kind_are_refused_and_told() {
     let world = World::new().await;
     let mut run = world.start(Tool::Cursor, PermissionMode::Auto).await;
     run.tell("[[ask: cursor/ask_question]]").await;
-    assert!(run.has(|event| matches!(event, RunEvent::Message { text } if text == "refused")), "{:#?}", run.story());
+    assert!(run.says(|text| text == "refused"), "{:#?}", run.story());
     assert!(
         run.has(|event| matches!(event, RunEvent::Notice { text } if text.contains("cursor/ask_question"))),
         "{:#?}",
@@ -60,11 +60,7 @@ async fn the_token_shows_nowhere_however_it_is_printed() {
     let (head, tail) = RUN_TOKEN.split_at(20);
     // In pieces of five characters, over two lines, in the input, and on its own.
     run.tell(&format!("[[say: a {RUN_TOKEN} b]][[run: printf '{head}\\n{tail}'; echo {RUN_TOKEN} >&2]]")).await;
-    assert!(
-        run.has(|event| matches!(event, RunEvent::Message { text } if text.starts_with("a [redacted] b"))),
-        "{:#?}",
-        run.story()
-    );
+    assert!(run.says(|text| text.starts_with("a [redacted] b")), "{:#?}", run.story());
     run.stop().await;
     for file in ["events.jsonl", "output.log"] {
         let text = std::fs::read_to_string(run.spec.run_dir.join(file)).expect("reads");

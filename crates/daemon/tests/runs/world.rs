@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use chatroom_daemon::process::tree::{self, Root};
 use chatroom_daemon::supervisor::client::{self, Supervised};
-use chatroom_daemon::supervisor::event::{RunEvent, Sequenced};
+use chatroom_daemon::supervisor::event::{Fold, RunEvent, Sequenced};
 use chatroom_daemon::supervisor::{RunSpec, read_events};
 use chatroom_protocol::api::agents::{PermissionMode, RunActivity};
 use chatroom_protocol::api::reports::TurnOutcome;
@@ -261,6 +261,19 @@ impl Run {
 
     pub fn has(&self, wanted: impl Fn(&RunEvent) -> bool) -> bool {
         self.events.iter().any(|event| wanted(&event.event))
+    }
+
+    /// What happened, with every text in one piece.
+    pub fn folded(&self) -> Vec<Sequenced<RunEvent>> {
+        let mut fold = Fold::default();
+        let mut whole: Vec<_> = self.events.iter().cloned().flat_map(|event| fold.push(event)).collect();
+        whole.extend(fold.finish());
+        whole
+    }
+
+    /// Returns whether the agent said something.
+    pub fn says(&self, wanted: impl Fn(&str) -> bool) -> bool {
+        self.folded().iter().any(|event| matches!(&event.event, RunEvent::Message { text, .. } if wanted(text)))
     }
 
     /// The log on disk is what was told, without a gap or a double.

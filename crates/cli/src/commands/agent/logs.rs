@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail};
-use chatroom_daemon::supervisor::event::{RunEvent, Sequenced};
+use chatroom_daemon::supervisor::event::{Fold, RunEvent, Sequenced};
 use chatroom_protocol::api::reports::{PermissionOutcome, TurnOutcome};
 
 use super::{Logs, find};
@@ -24,18 +24,20 @@ pub async fn run(verb: &Logs, shell: &Shell) -> Result<ExitCode> {
     };
     let mut response = client.run_log(run.run_id, verb.follow).await?;
     let mut rest = Vec::new();
+    let mut fold = Fold::default();
     while let Some(bytes) = response.chunk().await.context("the log broke off")? {
         rest.extend_from_slice(&bytes);
         while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
             let line: Vec<u8> = rest.drain(..=end).collect();
-            print(&line, verb.json)?;
+            print(&line, verb.json, &mut fold)?;
         }
     }
-    print(&rest, verb.json)?;
+    print(&rest, verb.json, &mut fold)?;
+    fold.finish().map_or(Ok(()), |event| tell(&event))?;
     Ok(DONE)
 }
 
-fn print(line: &[u8], json: bool) -> Result<()> {
+fn print(line: &[u8], json: bool, fold: &mut Fold) -> Result<()> {
     let line = String::from_utf8_lossy(line);
     let line = line.trim();
     if line.is_empty() {
@@ -45,12 +47,14 @@ fn print(line: &[u8], json: bool) -> Result<()> {
         return output::data(&output::printable_json(line));
     }
     match serde_json::from_str::<Sequenced<RunEvent>>(line) {
-        Ok(event) => {
-            render(&event.event).map_or(Ok(()), |text| output::data(&format!("{}  {text}", times::utc(event.at))))
-        }
+        Ok(event) => fold.push(event).try_for_each(|event| tell(&event)),
         // What a newer version wrote is shown as it is.
         Err(_) => output::data(&output::cut(&output::one_line(line), PREVIEW)),
     }
+}
+
+fn tell(event: &Sequenced<RunEvent>) -> Result<()> {
+    render(&event.event).map_or(Ok(()), |text| output::data(&format!("{}  {text}", times::utc(event.at))))
 }
 
 /// Says in one line what happened; `None` for what only programs need.
@@ -82,8 +86,8 @@ fn render(event: &RunEvent) -> Option<String> {
             format!("{how:<10} {permission_id}")
         }
         // What an agent says is shown whole; it is what people read a log for.
-        RunEvent::Message { text } => format!("says       {}", output::one_line(text)),
-        RunEvent::Thought { text } => format!("thinks     {}", short(text)),
+        RunEvent::Message { text, .. } => format!("says       {}", output::one_line(text)),
+        RunEvent::Thought { text, .. } => format!("thinks     {}", short(text)),
         RunEvent::ToolCall { name, input, .. } => format!("uses       {} {}", short(name), short(input)),
         RunEvent::ToolResult { output, is_error, .. } => {
             format!("{}     {}", if *is_error { "failed" } else { "result" }, short(output))
