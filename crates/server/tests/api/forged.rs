@@ -1,7 +1,7 @@
 //! Messages of daemons that are repeated, out of order, cut off, or of somebody else: none changes anything
 //! beyond what was rightly accepted before.
 //!
-//! `CHATROOM_FORGED` says how many are sent, `CHATROOM_SEED` which ones.
+//! `CHATROOM_FORGED` says how many are sent, `SOAK_SEED` which ones.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -66,7 +66,7 @@ struct Dice(u64);
 
 impl Dice {
     fn new(lane: usize) -> Self {
-        let given: Option<u64> = env::var("CHATROOM_SEED").ok().and_then(|seed| seed.parse().ok());
+        let given: Option<u64> = env::var("SOAK_SEED").ok().and_then(|seed| seed.parse().ok());
         Self(given.unwrap_or(0x5eed_c4a7) + lane as u64)
     }
 
