@@ -43,10 +43,6 @@ const VERSION: Duration = Duration::from_mins(1);
 /// A connection that lived this long was a good one.
 const GOOD: Duration = Duration::from_secs(5);
 
-/// How long a server that said that it leaves is expected back.
-const RETURN: Duration = Duration::from_mins(1);
-/// The most one waits before it is looked for again.
-const LOOK: Duration = Duration::from_millis(500);
 /// How many connections for what is big may be open or closing.
 const BULK: usize = 4;
 const TICKET: HeaderName = HeaderName::from_static("chatroom-ticket");
@@ -117,7 +113,6 @@ impl Link {
         let mut trouble = Trouble::default();
         let mut refusals = 0_u32;
         let mut form = Form::default();
-        let mut expected: Option<Instant> = None;
         while !stop.is_cancelled() {
             let tried = tokio::select! {
                 tried = self.try_once(form, &mut orders, &stop, &mut trouble) => tried,
@@ -134,12 +129,11 @@ impl Link {
                     (why.to_owned(), CREDENTIAL)
                 }
                 Tried::Left => {
-                    backoff.reset();
-                    expected = Some(Instant::now() + RETURN);
-                    ("the server is restarting".to_owned(), look())
+                    backoff.expect();
+                    ("the server is restarting".to_owned(), backoff.next())
                 }
                 Tried::Ended { why, was_good, form: carried } => {
-                    expected = None;
+                    backoff.stop_expecting();
                     // What came up and was of no use may have been the form.
                     form = if was_good { carried } else { carried.other() };
                     if was_good {
@@ -147,16 +141,13 @@ impl Link {
                     }
                     (why, backoff.next())
                 }
-                Tried::Failed { why, pause: Pause::Backoff } => match expected {
-                    Some(until) if Instant::now() < until => (why, look()),
-                    _ => (why, backoff.next()),
-                },
+                Tried::Failed { why, pause: Pause::Backoff } => (why, backoff.next()),
                 Tried::Failed { why, pause: Pause::Fixed(pause) } => (why, pause),
             };
             if stop.is_cancelled() {
                 break;
             }
-            if expected.is_none_or(|until| Instant::now() >= until) {
+            if !backoff.is_expecting() {
                 trouble.tell(&why);
             }
             self.status.send_replace(LinkStatus { connected: false, trouble: Some(why), verdict: judged });
@@ -281,12 +272,6 @@ impl Link {
         let proxies = Arc::clone(&self.proxies);
         Ok(Dial { headers, tls: self.tls.clone(), form, proxies, ..Dial::new(url) })
     }
-}
-
-/// Returns when to look again for a server that is expected: soon, and not all daemons at once.
-fn look() -> Duration {
-    let most = LOOK.as_millis().try_into().unwrap_or(u64::MAX);
-    Duration::from_millis(getrandom::u64().unwrap_or(most) % most)
 }
 
 fn refused(error: &DialError) -> Tried {

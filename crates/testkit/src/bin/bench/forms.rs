@@ -11,7 +11,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::{Path, Request, State};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{any, get, post};
-use chatroom_tunnel::{Dial, Link, Listener, Settings, dial, for_peer, upgrade};
+use chatroom_tunnel::{Dial, Form as Carried, Link, Listener, Settings, dial, for_peer, upgrade};
 use futures_util::StreamExt as _;
 use http::{StatusCode, Uri};
 use http_body_util::BodyExt as _;
@@ -34,11 +34,13 @@ pub enum Form {
     Proxy,
     /// The tunnel as it is dialled first: an HTTP/1.1 upgrade.
     Tunnel,
+    /// The tunnel in WebSocket messages, for what passes on nothing else.
+    WebSocket,
 }
 
 impl Form {
     /// Every way, in the order of the table.
-    pub const ALL: [Self; 3] = [Self::Direct, Self::Proxy, Self::Tunnel];
+    pub const ALL: [Self; 4] = [Self::Direct, Self::Proxy, Self::Tunnel, Self::WebSocket];
 
     /// Returns what the table calls it.
     pub fn name(self) -> &'static str {
@@ -46,6 +48,7 @@ impl Form {
             Self::Direct => "direct (floor)",
             Self::Proxy => "plain proxy",
             Self::Tunnel => "tunnel",
+            Self::WebSocket => "tunnel over a WebSocket",
         }
     }
 
@@ -60,12 +63,15 @@ impl Form {
                 let client = legacy::Client::builder(TokioExecutor::new()).build(connector);
                 serve(Router::new().fallback(any(proxied)).with_state((client, to))).await
             }
-            Self::Tunnel => {
-                let link = linked(far_end()).await?;
-                serve(Router::new().fallback(any(tunnelled)).with_state(link)).await
-            }
+            Self::Tunnel => tunnel(Carried::Upgrade).await,
+            Self::WebSocket => tunnel(Carried::WebSocket).await,
         }
     }
+}
+
+async fn tunnel(form: Carried) -> anyhow::Result<SocketAddr> {
+    let link = linked(far_end(), form).await?;
+    serve(Router::new().fallback(any(tunnelled)).with_state(link)).await
 }
 
 /// Returns what is asked in the end.
@@ -127,11 +133,12 @@ fn path_of(request: &Request) -> String {
 }
 
 /// Opens a tunnel whose far end serves `router`, and returns its near end.
-async fn linked(router: Router) -> anyhow::Result<Link> {
+async fn linked(router: Router, form: Carried) -> anyhow::Result<Link> {
     let taken: Arc<OnceLock<Link>> = Arc::default();
     let door = Router::new().route("/tunnel", get(take)).with_state(taken.clone());
     let address = serve(door).await?;
-    let conn = dial(&Dial::new(format!("http://{address}/tunnel").parse()?)).await?;
+    let conn = dial(&Dial { form, ..Dial::new(format!("http://{address}/tunnel").parse()?) }).await?;
+    anyhow::ensure!(conn.form() == form, "it came to be in another form");
     tokio::spawn(conn.serve(router, std::future::pending()));
     for _ in 0..500 {
         if let Some(link) = taken.get() {
@@ -156,7 +163,7 @@ async fn take(State(taken): State<Arc<OnceLock<Link>>>, request: Request) -> Res
 
 /// Measures a request down a tunnel that does nothing else.
 pub async fn bare_request() -> anyhow::Result<Times> {
-    let link = linked(far_end()).await?;
+    let link = linked(far_end(), Carried::Upgrade).await?;
     let mut times = Vec::new();
     for turn in 0..2200 {
         let began = Instant::now();

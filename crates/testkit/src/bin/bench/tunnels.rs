@@ -1,22 +1,23 @@
 //! Many machines in one process, each with a tunnel of its own over the real wire.
 //!
 //! They journal what they receive to one file, synced before they answer, and report the outcome after it, as a
-//! daemon does; a lost tunnel is dialled again by the daemon's own rule.
+//! daemon does; a lost tunnel is dialled again by the daemon's own rule. Their renewal counts are kept in memory: one
+//! disk is no measure of ten thousand.
 
 use std::fs::File;
 use std::io::Write as _;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use axum::extract::State;
+use axum::extract;
 use axum::routing::post;
 use axum::{Json, Router};
 use chatroom_daemon::backoff::Backoff;
 use chatroom_protocol::api::commands::CommandStatus;
-use chatroom_protocol::api::daemon::{CommandReceipt, Pong, PushCommand};
+use chatroom_protocol::api::daemon::{CommandReceipt, Pong, PushCommand, Renewal};
 use chatroom_protocol::api::reports::{Fact, Report, Reports};
 use chatroom_protocol::{CommandId, PROTOCOL_VERSION, Timestamp};
 use chatroom_tunnel::{Conn, Dial, dial};
@@ -54,6 +55,15 @@ struct Process {
 struct Computer {
     process: Arc<Process>,
     machine: Arc<Machine>,
+    state: Arc<State>,
+}
+
+/// What a daemon remembers from one connection to the next.
+#[derive(Default)]
+struct State {
+    renewal: AtomicU64,
+    /// Whether the server said that it leaves.
+    leaves: AtomicBool,
 }
 
 /// Is the machines until stdin closes.
@@ -69,7 +79,7 @@ pub async fn run(arguments: Machines) -> anyhow::Result<()> {
         starting: Semaphore::new(AT_ONCE),
     });
     for machine in machines {
-        let computer = Computer { process: process.clone(), machine: Arc::new(machine) };
+        let computer = Computer { process: process.clone(), machine: Arc::new(machine), state: Arc::default() };
         tokio::spawn(computer.live());
     }
     // Whoever started this process ends it by closing its stdin.
@@ -87,8 +97,13 @@ impl Computer {
                 let began = Instant::now();
                 // However it ended, it is dialled again.
                 let _ = conn.serve(self.router(), std::future::pending()).await;
-                if began.elapsed() >= GOOD {
-                    backoff.reset();
+                if self.state.leaves.swap(false, Ordering::SeqCst) {
+                    backoff.expect();
+                } else {
+                    backoff.stop_expecting();
+                    if began.elapsed() >= GOOD {
+                        backoff.reset();
+                    }
                 }
             }
             tokio::time::sleep(backoff.next()).await;
@@ -105,6 +120,7 @@ impl Computer {
             ("chatroom-protocol", PROTOCOL_VERSION.to_string()),
             ("chatroom-version", env!("CARGO_PKG_VERSION").to_owned()),
             ("chatroom-journal", "bench".to_owned()),
+            ("chatroom-renewal", self.state.renewal.load(Ordering::SeqCst).to_string()),
         ] {
             headers.insert(HeaderName::from_static(name), HeaderValue::try_from(value)?);
         }
@@ -113,7 +129,12 @@ impl Computer {
     }
 
     fn router(&self) -> Router {
-        Router::new().route("/platform/ping", post(ping)).route("/commands", post(receive)).with_state(self.clone())
+        Router::new()
+            .route("/platform/ping", post(ping))
+            .route("/platform/renewal", post(renew))
+            .route("/platform/reconnect", post(leave))
+            .route("/commands", post(receive))
+            .with_state(self.clone())
     }
 
     fn journal(&self, command: CommandId) -> anyhow::Result<()> {
@@ -146,8 +167,21 @@ async fn ping() -> Json<Pong> {
     })
 }
 
+async fn renew(
+    extract::State(computer): extract::State<Computer>,
+    Json(Renewal { renewal }): Json<Renewal>,
+) -> http::StatusCode {
+    computer.state.renewal.store(renewal, Ordering::SeqCst);
+    http::StatusCode::NO_CONTENT
+}
+
+async fn leave(extract::State(computer): extract::State<Computer>) -> http::StatusCode {
+    computer.state.leaves.store(true, Ordering::SeqCst);
+    http::StatusCode::NO_CONTENT
+}
+
 async fn receive(
-    State(computer): State<Computer>,
+    extract::State(computer): extract::State<Computer>,
     Json(push): Json<PushCommand>,
 ) -> Result<Json<CommandReceipt>, http::StatusCode> {
     let command = push.command_id;
