@@ -30,20 +30,21 @@ mod entities;
 mod migrations;
 mod row;
 mod trouble;
+mod writer;
 
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use sea_orm::{
-    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, SqlErr,
-    SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
-};
+use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, DbErr, SqlErr, Statement};
 use sea_orm_migration::MigratorTrait as _;
 use tokio::time::{Instant, sleep};
 
 pub use trouble::Trouble;
+pub use writer::Tx;
+
+use writer::Writer;
 
 /// How long the lock of a server that has just ended is waited for.
 const LET_GO: Duration = Duration::from_secs(3);
@@ -51,7 +52,7 @@ const LET_GO: Duration = Duration::from_secs(3);
 const LOOK: Duration = Duration::from_millis(50);
 
 /// What the database did instead.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
     /// The database refused or could not be reached.
     #[error("database: {0}")]
@@ -130,6 +131,7 @@ impl std::fmt::Debug for Place {
 #[derive(Clone)]
 pub struct Store {
     write: DatabaseConnection,
+    writer: Writer,
     read: DatabaseConnection,
     /// Absent where a server may have the database open as well.
     alone: Option<Arc<Alone>>,
@@ -156,7 +158,7 @@ impl Store {
             Place::Sqlite(path) => Self::connect_sqlite(path, "rw").await?,
             Place::Postgres(url) => Self::connect_postgres(place, url).await?,
         };
-        let store = Self { write, read, alone: None };
+        let store = Self::over(write, read, None);
         if backup::applied(&store.read).await? != migrations::names() {
             return Err(StoreError::OtherVersion(place.to_string()));
         }
@@ -169,6 +171,10 @@ impl Store {
             Place::Sqlite(path) => Self::open_sqlite(path).await,
             Place::Postgres(url) => Self::open_postgres(place, url).await,
         }
+    }
+
+    fn over(write: DatabaseConnection, read: DatabaseConnection, alone: Option<Alone>) -> Self {
+        Self { writer: Writer::start(write.clone()), write, read, alone: alone.map(Arc::new) }
     }
 
     async fn open_sqlite(path: &Path) -> Result<Self, StoreError> {
@@ -189,7 +195,7 @@ impl Store {
             }
         }
         let (write, read) = Self::connect_sqlite(path, "rwc").await?;
-        Ok(Self { write, read, alone: Some(Arc::new(Alone::File(lock))) })
+        Ok(Self::over(write, read, Some(Alone::File(lock))))
     }
 
     async fn connect_sqlite(path: &Path, mode: &str) -> Result<(DatabaseConnection, DatabaseConnection), StoreError> {
@@ -198,6 +204,8 @@ impl Store {
         let connect = |connections: u32| {
             let mut options = ConnectOptions::new(&url);
             options.max_connections(connections).acquire_timeout(Duration::from_secs(30)).sqlx_logging(false);
+            // A file does not hang up: asking whether it is there would cost as much as the query.
+            options.test_before_acquire(false);
             options.map_sqlx_sqlite_opts(|sqlite| {
                 sqlite
                     .foreign_keys(true)
@@ -229,7 +237,7 @@ impl Store {
             sleep(LOOK).await;
         }
         let (write, read) = Self::connect_postgres(place, url).await?;
-        Ok(Self { write, read, alone: Some(Arc::new(Alone::Session(session))) })
+        Ok(Self::over(write, read, Some(Alone::Session(session))))
     }
 
     async fn connect_postgres(
@@ -237,25 +245,17 @@ impl Store {
         url: &str,
     ) -> Result<(DatabaseConnection, DatabaseConnection), StoreError> {
         let open = |error: DbErr| refused(place, &error);
-        // Apart, so that writers who wait for each other never keep a reader waiting.
-        let write = Database::connect(postgres_options(url, 4)).await.map_err(open)?;
+        // Apart, so that who writes never keeps a reader waiting. One, because writes come one after another.
+        let write = Database::connect(postgres_options(url, 1)).await.map_err(open)?;
         let read = Database::connect(postgres_options(url, 8)).await.map_err(open)?;
         Ok((write, read))
     }
 
     /// Begins a write. Writes come one after another, on both databases, so what a
-    /// transaction has read cannot change under it.
+    /// transaction has read cannot change under it. Those that wait for each other
+    /// become durable together.
     pub async fn begin(&self) -> Result<Tx, StoreError> {
-        // On SQLite the write begins at once: a verb of another process may come between as well.
-        let at_once = TransactionOptions {
-            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
-            ..TransactionOptions::default()
-        };
-        let tx = self.write.begin_with_options(at_once).await?;
-        if tx.get_database_backend() == DbBackend::Postgres {
-            tx.execute_unprepared("SELECT pg_advisory_xact_lock(7164217, hashtext(current_schema()))").await?;
-        }
-        Ok(Tx(tx))
+        self.writer.begin().await
     }
 
     /// Returns what reads go through.
@@ -280,7 +280,7 @@ impl Store {
         let backend = self.write.get_database_backend();
         let run = async |sql: &str| {
             let tx = self.begin().await?;
-            tx.0.execute_raw(Statement::from_string(backend, sql)).await?;
+            tx.connection().execute_raw(Statement::from_string(backend, sql)).await?;
             tx.commit().await
         };
         let filler = "x".repeat(64 * 1024);
@@ -325,24 +325,6 @@ pub trait Access: Send + Sync {
 
     /// Returns the connection.
     fn connection(&self) -> &Self::Connection;
-}
-
-/// A write under way. Dropped without [`Tx::commit`], it leaves no trace.
-pub struct Tx(DatabaseTransaction);
-
-impl Tx {
-    /// Makes everything in it durable, at once.
-    pub async fn commit(self) -> Result<(), StoreError> {
-        Ok(self.0.commit().await?)
-    }
-}
-
-impl Access for Tx {
-    type Connection = DatabaseTransaction;
-
-    fn connection(&self) -> &DatabaseTransaction {
-        &self.0
-    }
 }
 
 /// Committed data, read without waiting for writers.

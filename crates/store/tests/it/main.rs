@@ -7,6 +7,7 @@ mod events;
 mod machines;
 mod rooms;
 mod runs;
+mod writer;
 
 use chatroom_store::{Place, Store};
 use chatroom_testkit::postgres;
