@@ -15,7 +15,7 @@ use tokio::time::timeout;
 use tower::ServiceExt as _;
 
 use crate::form::Form;
-use crate::settings::{FRAME, HEADERS, NEVER, SEND_BUFFER, STREAMS, Settings};
+use crate::settings::{FRAME, HEADER_TABLE, HEADERS, NEVER, SEND_BUFFER, STREAMS, Settings};
 use crate::stream::{BoxedStream, Stream};
 use crate::tether::Tether;
 use crate::watch::{Ending, Watch, Watched};
@@ -117,6 +117,7 @@ fn builder(settings: &Settings, tether: Tether) -> http2::Builder<Tether> {
         .initial_connection_window_size(settings.connection_window)
         .max_frame_size(FRAME)
         .max_header_list_size(HEADERS)
+        .header_table_size(HEADER_TABLE)
         .max_send_buf_size(SEND_BUFFER)
         .max_concurrent_streams(STREAMS)
         // The server is trusted and cancels in bursts, as browsers do; the

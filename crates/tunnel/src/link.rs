@@ -16,7 +16,7 @@ use http::{Request, Response, Uri, Version};
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioIo, TokioTimer};
 
-use crate::settings::{FRAME, HEADERS, NEVER, SEND_BUFFER, STREAMS, Settings};
+use crate::settings::{FRAME, HEADER_TABLE, HEADERS, NEVER, SEND_BUFFER, STREAMS, Settings};
 use crate::stream::Stream;
 use crate::tether::Tether;
 use crate::watch::{Ending, Watch, Watched};
@@ -109,6 +109,8 @@ impl Link {
             .handshake::<_, Body>(TokioIo::new(stream))
             .await
             .map_err(ConnectError::Lost)?;
+        // Boxed before it is handed on: see `Tether`.
+        let conn = Box::pin(conn);
         let shared = Arc::new(tether.clone());
         let links = Arc::downgrade(&shared);
         let driver = async move {
@@ -175,6 +177,7 @@ fn builder(settings: &Settings, tether: Tether) -> http2::Builder<Tether> {
         .initial_max_send_streams(STREAMS as usize)
         .max_frame_size(FRAME)
         .max_header_list_size(HEADERS)
+        .header_table_size(HEADER_TABLE)
         .max_send_buf_size(SEND_BUFFER)
         .max_concurrent_reset_streams(STREAMS as usize)
         // h2 counts these over the whole life of a connection, and each cancelled

@@ -10,6 +10,9 @@ pub(crate) const SEND_BUFFER: usize = 256 * 1024;
 pub(crate) const STREAMS: u32 = 1024;
 /// The most the headers of one message may take.
 pub(crate) const HEADERS: u32 = 64 * 1024;
+/// How much of earlier headers the ends keep, to say them shorter. Nothing: what they say is short, and a server
+/// would keep it for every machine.
+pub(crate) const HEADER_TABLE: u32 = 0;
 /// The longest hyper waits for a keep-alive answer. Never reached: `Watched`
 /// decides sooner, by any byte heard and not by that one answer, which may
 /// stand behind megabytes of data on a slow line.

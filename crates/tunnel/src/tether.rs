@@ -50,6 +50,8 @@ where
 {
     fn execute(&self, task: F) {
         let cut = self.cut.clone();
+        // Boxed, because a future that is handed on lies in each hand it went through, for as long as it runs.
+        let task = Box::pin(task);
         self.tasks.spawn(async move {
             cut.run_until_cancelled(task).await;
         });
