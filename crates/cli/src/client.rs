@@ -10,6 +10,7 @@ mod agents;
 mod machines;
 pub mod rooms;
 mod tasks;
+mod terminal;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -172,11 +173,15 @@ impl Client {
 
     fn new(url: &str, token: Option<String>, who: Who) -> Result<Self> {
         let base = parse(url)?;
+        Ok(Self { http: Self::builder(&base).build()?, base, token, who })
+    }
+
+    fn builder(base: &Url) -> reqwest::ClientBuilder {
         let mut builder = reqwest::Client::builder()
             .user_agent(concat!("chatroom/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(Duration::from_secs(10))
             .redirect(reqwest::redirect::Policy::none());
-        if is_loopback(&base) {
+        if is_loopback(base) {
             builder = builder.no_proxy();
         }
         if let Some(Host::Domain(host)) = base.host()
@@ -187,7 +192,7 @@ impl Client {
             let addresses = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
             builder = builder.resolve_to_addrs(host, &addresses.map(|ip| SocketAddr::new(ip, port)));
         }
-        Ok(Self { http: builder.build()?, base, token, who })
+        builder
     }
 
     /// Returns the server's address.

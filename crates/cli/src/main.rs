@@ -11,6 +11,7 @@ mod failure;
 mod input;
 mod logging;
 mod output;
+mod screen;
 mod shell;
 mod signals;
 mod this_home;

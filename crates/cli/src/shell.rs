@@ -32,6 +32,8 @@ pub struct InRun {
     pub room: String,
     /// Its role.
     pub role: String,
+    /// Whether it is in a terminal, where it waits for its tasks itself.
+    pub in_terminal: bool,
 }
 
 impl fmt::Debug for InRun {
@@ -74,6 +76,7 @@ impl Shell {
                 token: needed("CHATROOM_RUN_TOKEN")?,
                 room: needed("CHATROOM_ROOM")?,
                 role: needed("CHATROOM_ROLE")?,
+                in_terminal: shell.var("CHATROOM_RUN_FORM") == Some("terminal"),
             });
         }
         Ok(shell)

@@ -182,6 +182,11 @@ pub fn forbid_directory(shell: &Shell, dir: &Path) -> Result<bool> {
     Ok(Policy::disallow_dir(&open(shell)?, dir)?)
 }
 
+/// Lets agents be started in a terminal, or not.
+pub fn allow_terminal(shell: &Shell, terminal: bool) -> Result<()> {
+    Ok(Policy::set_terminal(&open(shell)?, terminal)?)
+}
+
 /// Lets agents act without asking, or not.
 pub fn allow_auto(shell: &Shell, auto: bool) -> Result<()> {
     Ok(Policy::set_auto(&open(shell)?, auto)?)

@@ -16,6 +16,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use chatroom_protocol::RunId;
+use chatroom_protocol::api::agents::RunForm;
 use chatroom_protocol::api::daemon::Slot;
 use url::Url;
 
@@ -225,6 +226,8 @@ pub struct RunVars<'a> {
     pub run_id: RunId,
     /// `crr_…`
     pub run_token: &'a str,
+    /// How it is driven.
+    pub form: RunForm,
     /// The agent's room and role.
     pub slot: &'a Slot,
     /// The folder that holds `chatroom`.
@@ -249,6 +252,7 @@ pub fn compose(ambient: &Ambient, run: &RunVars<'_>) -> Vec<(String, String)> {
         ("CHATROOM_URL", run.server_url.as_str().trim_end_matches('/').to_owned()),
         ("CHATROOM_RUN", run.run_id.to_string()),
         ("CHATROOM_RUN_TOKEN", run.run_token.to_owned()),
+        ("CHATROOM_RUN_FORM", run.form.as_str().to_owned()),
         ("CHATROOM_ROOM", run.slot.chatroom_id.to_string()),
         ("CHATROOM_ROLE", run.slot.role.to_string()),
         ("PATH", SearchPath::from(ambient).joined(Some(run.bin))),

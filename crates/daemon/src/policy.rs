@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use chatroom_protocol::Tool;
-use chatroom_protocol::api::agents::PermissionMode;
+use chatroom_protocol::api::agents::{PermissionMode, RunForm};
 use serde::{Deserialize, Serialize};
 
 use crate::home::{Home, HomeError, person_home};
@@ -50,6 +50,12 @@ pub enum PolicyError {
          chatroom machine allow --auto"
     )]
     NoAuto,
+    /// Terminals are not allowed.
+    #[error(
+        "agents of this machine may not be started in a terminal; to permit it, run on that machine: \
+         chatroom machine allow --terminal"
+    )]
+    NoTerminal,
     /// The tool has no way to ask.
     #[error(
         "{0} cannot ask before it acts, so it runs in mode auto only; to permit that, run on that machine: \
@@ -68,11 +74,14 @@ pub struct Policy {
     pub allowed_directories: Vec<PathBuf>,
     /// Whether agents may act without asking.
     pub allow_auto: bool,
+    /// Whether agents may be started in a terminal, into which the server passes on what its people type.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub allow_terminal: bool,
 }
 
 impl Default for Policy {
     fn default() -> Self {
-        Self { version: VERSION, allowed_directories: Vec::new(), allow_auto: false }
+        Self { version: VERSION, allowed_directories: Vec::new(), allow_auto: false, allow_terminal: false }
     }
 }
 
@@ -122,6 +131,11 @@ impl Policy {
         Self::change(home, |policy| policy.allow_auto = allow_auto)
     }
 
+    /// Lets agents be started in a terminal, or takes that back.
+    pub fn set_terminal(home: &Home, allow_terminal: bool) -> Result<(), PolicyError> {
+        Self::change(home, |policy| policy.allow_terminal = allow_terminal)
+    }
+
     /// Returns the canonical path of `dir` if agents may work there.
     pub fn allows(&self, dir: &Path) -> Result<PathBuf, PolicyError> {
         let canonical = folder(dir)?;
@@ -140,6 +154,14 @@ impl Policy {
             PermissionMode::Ask if !tool.can_ask() => Err(PolicyError::CannotAsk(tool)),
             PermissionMode::Auto if !self.allow_auto => Err(PolicyError::NoAuto),
             PermissionMode::Ask | PermissionMode::Auto => Ok(()),
+        }
+    }
+
+    /// Returns whether a run may be of a form.
+    pub fn allows_form(&self, form: RunForm) -> Result<(), PolicyError> {
+        match form {
+            RunForm::Terminal if !self.allow_terminal => Err(PolicyError::NoTerminal),
+            RunForm::Terminal | RunForm::Managed => Ok(()),
         }
     }
 

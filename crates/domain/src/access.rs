@@ -1,5 +1,6 @@
 //! Who calls, and what another member may do to an agent on somebody's own machine.
 
+use chatroom_protocol::api::agents::RunForm;
 use chatroom_protocol::{MachineId, Role, RoomId, RunId, SessionId, UserId};
 
 use crate::tasks::Task;
@@ -31,6 +32,8 @@ pub enum Caller {
         role: Role,
         /// The user of the machine it runs on.
         user: UserId,
+        /// How it is driven.
+        form: RunForm,
     },
 }
 

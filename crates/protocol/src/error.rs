@@ -96,6 +96,10 @@ codes! {
     VersionGap = "version_gap",
     /// The agent has no live run.
     NotRunning = "not_running",
+    /// The run has no terminal: it is driven through its program's protocol.
+    NoTerminal = "no_terminal",
+    /// The run is in a terminal: what is asked is done there.
+    InTerminal = "in_terminal",
     /// The permission request is answered, or gone with its run.
     PermissionClosed = "permission_closed",
     /// What is to be answered is not what was shown.

@@ -140,6 +140,12 @@ pub enum AgentError {
     /// Its machine answered with a problem of its own.
     #[error("{}", .0.detail)]
     Refused(Box<Problem>),
+    /// It is in a terminal, where people type themselves.
+    #[error("this agent runs in a terminal; type it there: `chatroom agent attach`")]
+    InTerminal,
+    /// It is in no terminal.
+    #[error("this run has no terminal; `chatroom agent logs` shows what it does")]
+    NoTerminal,
     /// The question is not open any more.
     #[error("this permission request is answered, or gone with its run")]
     PermissionClosed,
@@ -149,6 +155,9 @@ pub enum AgentError {
     /// A run of this role lives.
     #[error("a run of this role is live; stop it first, or wait with --take-over")]
     RoleTaken,
+    /// Its tasks come to it by themselves.
+    #[error("this run is given its tasks; there is nothing to wait for")]
+    GivenTasks,
     /// Another connection waits for this role now.
     #[error("a newer waiter has this role")]
     Superseded,

@@ -26,13 +26,15 @@ pub enum Kind {
     Wait,
     /// The log of a run, as it grows.
     Log,
+    /// The terminal of a run.
+    Terminal,
 }
 
 impl Kind {
     /// Returns how many of it one person may have open.
     pub fn most(self) -> u32 {
         match self {
-            Self::Feed => 64,
+            Self::Feed | Self::Terminal => 64,
             // More than one machine serves, so that its own limit is met first.
             Self::Log => 128,
             // One for each role somebody works by hand.
@@ -46,6 +48,7 @@ impl Kind {
             Self::Feed => "open_feeds",
             Self::Wait => "open_waits",
             Self::Log => "open_logs",
+            Self::Terminal => "open_terminals",
         }
     }
 }

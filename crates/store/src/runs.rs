@@ -144,6 +144,7 @@ pub async fn by_token(db: &impl Access, token: &TokenHash, now: Timestamp) -> Re
             room: parse(TABLE, &row.room_id)?,
             role: parse(TABLE, &row.role)?,
             user: parse(TABLE, &row.user_id)?,
+            form: word(TABLE, &row.form)?,
         })
     })
     .transpose()

@@ -1,5 +1,6 @@
 //! `chatroom agent`: the agents of a room.
 
+mod attach;
 mod list;
 mod logs;
 mod permissions;
@@ -11,7 +12,7 @@ pub use start::named as named_machine;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use chatroom_protocol::api::agents::{AgentView, PermissionMode};
+use chatroom_protocol::api::agents::{AgentView, PermissionMode, RunForm};
 use chatroom_protocol::api::auth::Decision;
 use chatroom_protocol::api::commands::CommandType;
 use chatroom_protocol::{ModelId, Role, RoomId, Tool};
@@ -42,6 +43,8 @@ pub enum Agent {
     Share(Share),
     /// Print what its run did.
     Logs(Logs),
+    /// Join the terminal it runs in; Ctrl-] detaches.
+    Attach(attach::Attach),
 }
 
 /// Which room.
@@ -91,6 +94,27 @@ pub struct Start {
     /// Whether it asks before it acts.
     #[arg(long)]
     mode: Option<Mode>,
+    /// How it runs: managed gives it its tasks, terminal is one that people join with `agent attach`.
+    #[arg(long)]
+    form: Option<Form>,
+}
+
+/// How an agent runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Form {
+    /// Through its program's protocol.
+    Managed,
+    /// In a terminal, as a person would start it; the machine must permit that.
+    Terminal,
+}
+
+impl From<Form> for RunForm {
+    fn from(form: Form) -> Self {
+        match form {
+            Form::Managed => Self::Managed,
+            Form::Terminal => Self::Terminal,
+        }
+    }
 }
 
 /// Whether an agent asks.
@@ -157,6 +181,7 @@ pub async fn run(verb: Agent, shell: &Shell) -> Result<ExitCode> {
         Agent::Deny(_) => Some("agent deny"),
         Agent::Share(_) => Some("agent share"),
         Agent::Logs(_) => Some("agent logs"),
+        Agent::Attach(_) => Some("agent attach"),
     };
     name.map_or(Ok(()), |name| shell.owner_only(name))?;
     match verb {
@@ -169,6 +194,7 @@ pub async fn run(verb: Agent, shell: &Shell) -> Result<ExitCode> {
         Agent::Deny(verb) => permissions::answer(&verb, Decision::Deny, shell).await,
         Agent::Share(verb) => steer::share(&verb, shell).await,
         Agent::Logs(verb) => logs::run(&verb, shell).await,
+        Agent::Attach(verb) => attach::run(&verb, shell).await,
     }
 }
 

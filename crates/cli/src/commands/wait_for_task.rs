@@ -66,14 +66,14 @@ enum Outcome {
 /// Waits.
 pub async fn run(verb: WaitForTask, shell: &Shell) -> Result<ExitCode> {
     let (room, role) = verb.place.parse()?;
-    if let Some(run) = &shell.run {
+    if let Some(run) = shell.run.as_ref().filter(|run| !run.in_terminal) {
         output::data(&inside(run))?;
         return Ok(DONE);
     }
     let limit = verb.duration.or(verb.timeout.map(Duration::from_millis));
     let waiting = Waiting {
         shell,
-        client: Client::person(shell)?,
+        client: Client::caller(shell)?,
         room,
         role,
         tool: verb.agent_type.or_else(|| shell.tool()),
@@ -109,8 +109,15 @@ impl Waiting<'_> {
     /// Gets ready, then asks until there is an answer.
     async fn outcome(&self) -> Result<Outcome> {
         let mut patience = Patience::default();
-        let machine = self.register(&mut patience).await?;
-        self.remember(&mut patience, machine).await?;
+        // A run is known, and so is what it was started with.
+        let machine = match self.shell.run {
+            Some(_) => None,
+            None => {
+                let machine = self.register(&mut patience).await?;
+                self.remember(&mut patience, machine).await?;
+                Some(machine)
+            }
+        };
         let join = Join {
             connection_id: self.connection.clone(),
             machine_id: machine,

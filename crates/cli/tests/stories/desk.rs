@@ -106,7 +106,8 @@ impl Desk {
         serde_json::from_str(&text).unwrap_or_else(|error| panic!("{name}: {error}\n{text}"))
     }
 
-    fn command(&self, args: &[&str]) -> Command {
+    /// The program with these words, as this desk runs it.
+    pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_chatroom"));
         command
             .args(args)

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::desk::Desk;
 
-const VERBS: [&str; 49] = [
+const VERBS: [&str; 50] = [
     "",
     "up",
     "server",
@@ -39,6 +39,7 @@ const VERBS: [&str; 49] = [
     "agent deny",
     "agent share",
     "agent logs",
+    "agent attach",
     "machine",
     "machine list",
     "machine rename",

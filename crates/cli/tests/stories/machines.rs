@@ -61,12 +61,12 @@ async fn a_machine_is_renamed_and_removed() {
 async fn only_local_verbs_change_what_a_machine_permits() {
     let desk = Desk::new();
     let none = desk.run("machine allow --list --json").await.exits(0).json();
-    assert_eq!(none, json!({ "allowedDirectories": [], "allowAuto": false }));
+    assert_eq!(none, json!({ "allowedDirectories": [], "allowAuto": false, "allowTerminal": false }));
     desk.run("machine allow .").await.exits(0);
     desk.run("machine allow --auto").await.exits(0);
     let work = desk.work_dir().canonicalize().expect("a folder");
     let both = desk.run("machine allow --list --json").await.exits(0).json();
-    assert_eq!(both, json!({ "allowedDirectories": [work], "allowAuto": true }));
+    assert_eq!(both, json!({ "allowedDirectories": [work], "allowAuto": true, "allowTerminal": false }));
 
     for dir in ["/", "..", "nowhere"] {
         let refused = desk.run(&format!("machine allow {dir}")).await.exits(1);
@@ -75,7 +75,7 @@ async fn only_local_verbs_change_what_a_machine_permits() {
     desk.run("machine allow --remove --auto").await.exits(0);
     desk.run("machine allow --remove .").await.exits(0);
     let none = desk.run("machine allow --json").await.exits(0).json();
-    assert_eq!(none, json!({ "allowedDirectories": [], "allowAuto": false }));
+    assert_eq!(none, json!({ "allowedDirectories": [], "allowAuto": false, "allowTerminal": false }));
 }
 
 #[tokio::test]

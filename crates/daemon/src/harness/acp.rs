@@ -17,9 +17,12 @@ use chatroom_protocol::api::reports::TurnOutcome;
 use serde_json::{Value, json};
 
 use super::calls::{Calls, is_empty};
-use super::launch::Slot::{Model, Word};
+use super::launch::Slot::{Model, Prompt, Word};
 use super::parts::Parts;
-use super::{Harness, Out, Signal, ToolSpec, content_text, needs_nobody, one_line, start_of, text_of, unknown};
+use super::{
+    CTRL_C, ESCAPE, Harness, Out, Signal, TerminalForm, ToolSpec, content_text, needs_nobody, one_line, start_of,
+    text_of, unknown,
+};
 use crate::supervisor::RunSpec;
 use crate::supervisor::event::{RunEvent, Words};
 
@@ -33,6 +36,8 @@ pub(super) const OPENCODE: ToolSpec = ToolSpec {
     auto_argv: &[],
     last_argv: &[],
     env: &[("OPENCODE_DISABLE_AUTOUPDATE", "1")],
+    // `opencode`, bare; it ends a turn at the second Escape.
+    terminal: TerminalForm { argv: &[], last_argv: &[], interrupt: &[ESCAPE, ESCAPE] },
 };
 
 pub(super) const CURSOR: ToolSpec = ToolSpec {
@@ -44,6 +49,8 @@ pub(super) const CURSOR: ToolSpec = ToolSpec {
     auto_argv: &[Word("--force")],
     last_argv: &[Word("acp")],
     env: &[],
+    // `agent chat PROMPT`
+    terminal: TerminalForm { argv: &[Model("--model")], last_argv: &[Word("chat"), Prompt], interrupt: &[CTRL_C] },
 };
 
 /// The way Cursor signs in where there is no key.

@@ -14,9 +14,12 @@ use chatroom_protocol::api::reports::TurnOutcome;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::launch::Slot::{JoinedModel, JoinedPromptFile, Word};
+use super::launch::Slot::{JoinedModel, JoinedPromptFile, Prompt, Word};
 use super::parts::Parts;
-use super::{Harness, Out, Signal, ToolSpec, content_text, needs_nobody, one_line, start_of, text_of, unknown};
+use super::{
+    ESCAPE, Harness, Out, Signal, TerminalForm, ToolSpec, content_text, needs_nobody, one_line, start_of, text_of,
+    unknown,
+};
 use crate::supervisor::event::{RunEvent, Words};
 
 pub(super) const SPEC: ToolSpec = ToolSpec {
@@ -40,6 +43,8 @@ pub(super) const SPEC: ToolSpec = ToolSpec {
     auto_argv: &[Word("--dangerously-skip-permissions")],
     last_argv: &[],
     env: &[("DISABLE_AUTOUPDATER", "1")],
+    // `claude PROMPT`; the model goes by its variable, see `launch.rs`.
+    terminal: TerminalForm { argv: &[], last_argv: &[Prompt], interrupt: &[ESCAPE] },
 };
 
 /// Our first question, whose answer says it is ready.

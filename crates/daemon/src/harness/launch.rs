@@ -3,12 +3,12 @@
 //! Nothing from outside becomes an option. A value that is put into a command
 //! line is a [`ModelId`], which cannot begin with `-`, or a path in the run's own
 //! folder, which is absolute. Everything else (prompts, the role's system prompt)
-//! goes by stdin or by file.
+//! goes by stdin or by file. In a terminal the role prompt is the last word of the
+//! command line, as a person would write it there: see [`Slot::Prompt`].
 
 use std::ffi::OsString;
-use std::path::PathBuf;
 
-use chatroom_protocol::api::agents::PermissionMode;
+use chatroom_protocol::api::agents::{PermissionMode, RunForm};
 use chatroom_protocol::{ModelId, Tool};
 use serde_json::{Map, Value, json};
 
@@ -31,6 +31,8 @@ pub enum Slot {
     JoinedPromptFile(&'static str),
     /// The option and then the path of the role prompt, where there is a prompt.
     PromptFile(&'static str),
+    /// The role prompt itself as one word, where there is one. It never is an option, a file or a verb of the tool.
+    Prompt,
 }
 
 /// Why a run cannot be started. The words say what to do.
@@ -64,6 +66,8 @@ pub struct Launch {
     pub env: Vec<(String, String)>,
     /// The role prompt, to be written to [`SYSTEM_PROMPT`] first.
     pub prompt_file: Option<String>,
+    /// The role prompt, to be typed once the tool takes it.
+    pub first_words: Option<String>,
 }
 
 /// Composes command line and environment, or says why there can be none. Executes and writes nothing.
@@ -80,20 +84,42 @@ pub fn compose(run: &RunSpec) -> Result<Launch, CannotLaunch> {
         PermissionMode::Ask => tool.ask_argv.ok_or(CannotLaunch::CannotAsk(run.tool))?,
         PermissionMode::Auto => tool.auto_argv,
     };
-    let prompt_file = (!run.system_prompt.is_empty()).then(|| run.run_dir.join(SYSTEM_PROMPT));
-    let slots = [tool.argv, by_mode, tool.last_argv];
-    let args: Vec<OsString> =
-        slots.into_iter().flatten().flat_map(|slot| fill(*slot, run.model.as_ref(), prompt_file.as_ref())).collect();
-    let takes_file =
-        slots.into_iter().flatten().any(|slot| matches!(slot, Slot::PromptFile(_) | Slot::JoinedPromptFile(_)));
+    let slots = match run.form {
+        RunForm::Managed => [tool.argv, by_mode, tool.last_argv],
+        // In mode `ask` a tool asks in its terminal as it does for everybody; that needs no words of ours.
+        RunForm::Terminal if run.mode == PermissionMode::Ask => [tool.terminal.argv, &[], tool.terminal.last_argv],
+        RunForm::Terminal => [tool.terminal.argv, tool.auto_argv, tool.terminal.last_argv],
+    };
+    let has_prompt = !run.system_prompt.is_empty();
+    let args: Vec<OsString> = slots.into_iter().flatten().flat_map(|slot| fill(*slot, run)).collect();
+    let takes = |wanted: fn(&Slot) -> bool| slots.into_iter().flatten().any(wanted);
+    let by_file = takes(|slot| matches!(slot, Slot::PromptFile(_) | Slot::JoinedPromptFile(_)));
+    let by_word = takes(|slot| matches!(slot, Slot::Prompt));
+    let by_keys = run.form == RunForm::Terminal && !by_word;
     Ok(Launch {
         args,
         env: environment(run)?,
-        prompt_file: (takes_file && prompt_file.is_some()).then(|| run.system_prompt.clone()),
+        prompt_file: (by_file && has_prompt).then(|| run.system_prompt.clone()),
+        first_words: (by_keys && has_prompt).then(|| plain(&run.system_prompt)),
     })
 }
 
-fn fill(slot: Slot, model: Option<&ModelId>, file: Option<&PathBuf>) -> Vec<OsString> {
+/// The text without what would steer a terminal.
+fn plain(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control() || matches!(c, '\n' | '\t')).collect()
+}
+
+/// The text as a word that is no option, names no file (`@`), runs nothing (`!`, `/`) and is no verb of a tool.
+fn prompt_word(text: &str) -> String {
+    let text = plain(text);
+    let is_plain = text.starts_with(char::is_alphanumeric) && text.contains(char::is_whitespace);
+    if is_plain { text } else { format!(" {text}") }
+}
+
+fn fill(slot: Slot, run: &RunSpec) -> Vec<OsString> {
+    let has_prompt = !run.system_prompt.is_empty();
+    let model = run.model.as_ref();
+    let file = has_prompt.then(|| run.run_dir.join(SYSTEM_PROMPT));
     let joined = |option: &str, value: &std::ffi::OsStr| {
         let mut word = OsString::from(option);
         word.push("=");
@@ -101,7 +127,7 @@ fn fill(slot: Slot, model: Option<&ModelId>, file: Option<&PathBuf>) -> Vec<OsSt
         vec![word]
     };
     let model = model.map(|model| std::ffi::OsStr::new(model.as_str()));
-    let file = file.map(|path| path.as_os_str());
+    let file = file.as_ref().map(|path| path.as_os_str());
     let apart = |option: &str, value: &std::ffi::OsStr| vec![option.into(), value.into()];
     match slot {
         Slot::Word(word) => vec![word.into()],
@@ -109,6 +135,7 @@ fn fill(slot: Slot, model: Option<&ModelId>, file: Option<&PathBuf>) -> Vec<OsSt
         Slot::Model(option) => model.map(|model| apart(option, model)).unwrap_or_default(),
         Slot::JoinedPromptFile(option) => file.map(|file| joined(option, file)).unwrap_or_default(),
         Slot::PromptFile(option) => file.map(|file| apart(option, file)).unwrap_or_default(),
+        Slot::Prompt => has_prompt.then(|| prompt_word(&run.system_prompt).into()).into_iter().collect(),
     }
 }
 
@@ -119,6 +146,14 @@ fn environment(run: &RunSpec) -> Result<Vec<(String, String)>, CannotLaunch> {
     }
     // opencode believes this variable more than its real working directory.
     set(&mut env, "PWD", run.working_dir.display().to_string());
+    if run.form == RunForm::Terminal {
+        set(&mut env, "TERM", "xterm-256color".to_owned());
+        // A size of some other terminal would be believed more than that of this one.
+        env.retain(|(name, _)| !["COLUMNS", "LINES", "TERMCAP"].contains(&name.as_str()));
+        if let (Tool::Claude, Some(model)) = (run.tool, &run.model) {
+            set(&mut env, "ANTHROPIC_MODEL", model.as_str().to_owned());
+        }
+    }
     match run.tool {
         // As root claude acts on its own only where it is told that it is walled in.
         Tool::Claude if run.mode == PermissionMode::Auto && nix::unistd::geteuid().is_root() => {

@@ -46,7 +46,25 @@ pub struct ToolSpec {
     pub last_argv: &'static [Slot],
     /// Variables every run of it gets.
     pub env: &'static [(&'static str, &'static str)],
+    /// How a person starts it in a terminal.
+    pub terminal: TerminalForm,
 }
+
+/// How a tool is started in a terminal. Without a model and in mode `ask` that is word for word what the seed names.
+#[derive(Debug)]
+pub struct TerminalForm {
+    /// Arguments before those of mode `auto` ([`ToolSpec::auto_argv`]).
+    pub argv: &'static [Slot],
+    /// Arguments that come last. Without [`Slot::Prompt`] the role prompt is typed, as the first words.
+    pub last_argv: &'static [Slot],
+    /// The keys that end its turn.
+    pub interrupt: &'static [&'static str],
+}
+
+/// The Escape key.
+const ESCAPE: &str = "\x1b";
+/// Ctrl-C.
+const CTRL_C: &str = "\x03";
 
 /// Every tool there is.
 pub const TOOLS: [&ToolSpec; 4] = [&claude::SPEC, &acp::OPENCODE, &acp::CURSOR, &pi::SPEC];
@@ -238,6 +256,7 @@ fn needs_nobody(mode: PermissionMode, is_shell: bool, input: &Value) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use chatroom_protocol::api::agents::RunForm;
     use chatroom_protocol::{RunId, Timestamp};
     use proptest::prelude::*;
     use serde_json::json;
@@ -252,6 +271,7 @@ mod tests {
             model: None,
             working_dir: "/srv/project".into(),
             mode,
+            form: RunForm::Managed,
             system_prompt: "role".to_owned(),
             env: Vec::new(),
             run_token: String::new(),

@@ -9,9 +9,9 @@ use chatroom_protocol::api::auth::Decision;
 use chatroom_protocol::api::reports::TurnOutcome;
 use serde_json::{Value, json};
 
-use super::launch::Slot::{Model, PromptFile, Word};
+use super::launch::Slot::{Model, Prompt, PromptFile, Word};
 use super::parts::Parts;
-use super::{Harness, Out, Signal, ToolSpec, content_text, start_of, text_of, unknown};
+use super::{ESCAPE, Harness, Out, Signal, TerminalForm, ToolSpec, content_text, start_of, text_of, unknown};
 use crate::supervisor::event::{RunEvent, Words};
 
 pub(super) const SPEC: ToolSpec = ToolSpec {
@@ -24,6 +24,8 @@ pub(super) const SPEC: ToolSpec = ToolSpec {
     auto_argv: &[],
     last_argv: &[],
     env: &[],
+    // `pi PROMPT`
+    terminal: TerminalForm { argv: &[Model("--model")], last_argv: &[Prompt], interrupt: &[ESCAPE] },
 };
 
 const STATE: &str = "state";

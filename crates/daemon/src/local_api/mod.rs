@@ -10,6 +10,7 @@ mod body;
 mod guard;
 mod platform;
 mod problem;
+mod terminal;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -55,7 +56,7 @@ pub struct Api {
 }
 
 /// Every route: its path and the methods it takes.
-pub const ROUTES: [(&str, &str); 13] = [
+pub const ROUTES: [(&str, &str); 14] = [
     ("GET", "/platform/live"),
     ("POST", "/platform/ping"),
     ("POST", "/platform/reconnect"),
@@ -69,6 +70,7 @@ pub const ROUTES: [(&str, &str); 13] = [
     ("POST", "/agents/{run}/interrupt"),
     ("POST", "/agents/{run}/permissions/{permission}"),
     ("GET", "/agents/{run}/log"),
+    ("POST", "/agents/{run}/terminal"),
 ];
 
 /// Returns the API as the tunnel serves it.
@@ -88,6 +90,7 @@ pub fn router(api: Api) -> Router {
         .route("/agents/{run}/interrupt", post(agents::interrupt))
         .route("/agents/{run}/permissions/{permission}", post(agents::decide))
         .route("/agents/{run}/log", get(agents::log))
+        .route("/agents/{run}/terminal", post(terminal::join))
         .fallback(problem::no_such_route)
         .method_not_allowed_fallback(problem::no_such_method)
         .with_state(api)

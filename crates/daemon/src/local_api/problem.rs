@@ -66,6 +66,10 @@ impl From<SteerError> for Refusal {
     fn from(error: SteerError) -> Self {
         let code = match error {
             SteerError::NotRunning => ErrorCode::NotRunning,
+            SteerError::NoTerminal => ErrorCode::NoTerminal,
+            SteerError::TooManyViewers(why) => {
+                return problem(StatusCode::TOO_MANY_REQUESTS, ErrorCode::TooManyRequests, why);
+            }
             SteerError::PermissionClosed => ErrorCode::PermissionClosed,
             SteerError::PermissionChanged => ErrorCode::PermissionChanged,
             SteerError::Journal(error) => return error.into(),

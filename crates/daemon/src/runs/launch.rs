@@ -30,6 +30,7 @@ pub struct Ground {
 pub(super) fn prepare(ground: &Ground, start: &StartRun) -> Result<RunSpec, String> {
     let home = &ground.home;
     let policy = Policy::load(home).map_err(|error| error.to_string())?;
+    policy.allows_form(start.form).map_err(|error| error.to_string())?;
     policy.allows_mode(start.tool, start.mode).map_err(|error| error.to_string())?;
     let working_dir = policy.allows(Path::new(&start.working_dir)).map_err(|error| error.to_string())?;
     let ambient = ground.ambient.clone().with_file(home).map_err(|error| error.to_string())?;
@@ -51,6 +52,7 @@ pub(super) fn prepare(ground: &Ground, start: &StartRun) -> Result<RunSpec, Stri
             server_url: &credentials.server_url,
             run_id: start.run_id,
             run_token: &start.run_token,
+            form: start.form,
             slot: &start.slot,
             bin: &bin,
         },
@@ -62,6 +64,7 @@ pub(super) fn prepare(ground: &Ground, start: &StartRun) -> Result<RunSpec, Stri
         model: start.model.clone(),
         working_dir,
         mode: start.mode,
+        form: start.form,
         system_prompt: start.system_prompt.clone(),
         env,
         run_token: start.run_token.clone(),

@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use chatroom_protocol::RunId;
 use chatroom_protocol::api::daemon::{DecidePermission, PushPrompt, Slot, StartRun};
+use chatroom_protocol::api::terminal::JoinTerminal;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{Id, JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -23,9 +24,11 @@ use tokio_util::sync::CancellationToken;
 pub use launch::Ground;
 pub use run::started_entries;
 
+use crate::home::Home;
 use crate::journal::{Entry, Journal, JournalError};
 use crate::process::ProcessId;
 use crate::process::tree::{self, Root};
+use crate::supervisor::client::{self, Viewer};
 use crate::supervisor::event::RunEvent;
 use crate::supervisor::read_events;
 use run::{Context, RunAsk};
@@ -45,6 +48,12 @@ pub enum SteerError {
     /// The answer is about something else than what is asked.
     #[error("what is asked is not what was shown; look again before you answer")]
     PermissionChanged,
+    /// It has no terminal.
+    #[error("this run has no terminal; `chatroom agent logs` shows what it does")]
+    NoTerminal,
+    /// As many viewers as a run may have are there.
+    #[error("{0}")]
+    TooManyViewers(String),
     /// It could not be written down.
     #[error(transparent)]
     Journal(#[from] JournalError),
@@ -58,6 +67,7 @@ pub enum SteerError {
 pub struct Runs {
     asks: mpsc::UnboundedSender<Ask>,
     journal: Journal,
+    home: Home,
 }
 
 #[derive(Debug)]
@@ -80,6 +90,7 @@ impl Runs {
     /// Returns a handle, and the owner, which must be run.
     pub fn new(ground: Ground, journal: Journal) -> (Self, Owner) {
         let (asks, queue) = mpsc::unbounded_channel();
+        let home = ground.home.clone();
         let owner = Owner {
             ground: Arc::new(ground),
             journal: journal.clone(),
@@ -90,7 +101,7 @@ impl Runs {
             leaving: Vec::new(),
             is_closing: false,
         };
-        (Self { asks, journal }, owner)
+        (Self { asks, journal, home }, owner)
     }
 
     /// Starts a run, unless its slot has one. Answers in words for people, when the tool was started.
@@ -181,6 +192,17 @@ impl Runs {
         let decision = answer.decision;
         self.of(run_id, RunAsk::Decide { permission_id, decision, done });
         decided.await.unwrap_or(Err(SteerError::NotRunning))
+    }
+
+    /// Joins the terminal of a run.
+    pub async fn view(&self, run_id: RunId, join: JoinTerminal) -> Result<Viewer, SteerError> {
+        let live = self.journal.read(|state| {
+            let run = state.runs.get(&run_id).filter(|run| run.started);
+            run.map(|run| run.supervisor)
+        });
+        let supervisor = live.ok_or(SteerError::NotRunning)?;
+        let viewer = client::view(&self.home.run_dir(run_id), supervisor, join).await.map_err(run::steer)?;
+        viewer.ok_or(SteerError::NotRunning)
     }
 
     /// Returns one line about what lives.

@@ -335,8 +335,10 @@ impl Run {
     }
 }
 
-fn steer(error: client::Error) -> SteerError {
+pub(super) fn steer(error: client::Error) -> SteerError {
     match error {
+        client::Error::Refused(Refused::NoTerminal) => SteerError::NoTerminal,
+        client::Error::Refused(why @ Refused::TooManyViewers { .. }) => SteerError::TooManyViewers(why.to_string()),
         client::Error::Refused(Refused::PermissionClosed) => SteerError::PermissionClosed,
         client::Error::Refused(Refused::Over | Refused::NotStarted) | client::Error::Closed => SteerError::NotRunning,
         other => SteerError::Failed(other.to_string()),

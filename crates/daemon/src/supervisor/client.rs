@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chatroom_protocol::api::auth::Decision;
+use chatroom_protocol::api::terminal::JoinTerminal;
 use chatroom_protocol::{PermissionId, PromptId};
 use tokio::io::{AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
@@ -166,12 +167,44 @@ pub async fn attach(run_dir: &Path, expected: ProcessId, after_seq: u64) -> Resu
     Ok(connected.map(|(control, events)| Supervised { control, events, child: None }))
 }
 
+/// A viewer's way to a run's terminal: frames both ways.
+#[derive(Debug)]
+pub struct Viewer {
+    /// What the terminal says.
+    pub read: BufReader<OwnedReadHalf>,
+    /// What the viewer says.
+    pub write: OwnedWriteHalf,
+}
+
+/// Joins the terminal of a run. `None`: its supervisor is not alive, or what lives there is not `expected`.
+pub async fn view(run_dir: &Path, expected: ProcessId, join: JoinTerminal) -> Result<Option<Viewer>, Error> {
+    let Some(Greeted { mut lines, mut half, .. }) = greet(run_dir, Some(expected)).await? else {
+        return Ok(None);
+    };
+    let mut question = serde_json::to_vec(&Question { id: 1, body: Ask::View { join } }).map_err(io::Error::other)?;
+    question.push(b'\n');
+    half.write_all(&question).await.map_err(|_| Error::Closed)?;
+    let line = match timeout(ANSWER_WITHIN, lines.next()).await {
+        Err(_) => return Err(Error::Silent(ANSWER_WITHIN)),
+        Ok(Ok(Some(Piece::Line(line)))) => line,
+        Ok(_) => return Err(Error::Closed),
+    };
+    match serde_json::from_slice(&line).map_err(io::Error::other)? {
+        Line::Answer { .. } => Ok(Some(Viewer { read: lines.into_source(), write: half })),
+        Line::Refusal { why, .. } => Err(why.into()),
+        Line::Event { .. } | Line::Unknown => Err(Error::Closed),
+    }
+}
+
+/// A supervisor that said who it is.
+struct Greeted {
+    id: ProcessId,
+    lines: Lines<BufReader<OwnedReadHalf>>,
+    half: OwnedWriteHalf,
+}
+
 /// `None`: nobody listens there, or not who was expected.
-async fn connect(
-    run_dir: &Path,
-    expected: Option<ProcessId>,
-    after_seq: u64,
-) -> Result<Option<(Control, Events)>, Error> {
+async fn greet(run_dir: &Path, expected: Option<ProcessId>) -> Result<Option<Greeted>, Error> {
     let Some(path) = socket::find(run_dir) else {
         return Ok(None);
     };
@@ -199,6 +232,18 @@ async fn connect(
     if !is_its_own || !id.is_alive() || expected.is_some_and(|expected| expected != id) {
         return Ok(None);
     }
+    Ok(Some(Greeted { id, lines, half }))
+}
+
+/// `None`: nobody listens there, or not who was expected.
+async fn connect(
+    run_dir: &Path,
+    expected: Option<ProcessId>,
+    after_seq: u64,
+) -> Result<Option<(Control, Events)>, Error> {
+    let Some(Greeted { id, lines, half }) = greet(run_dir, expected).await? else {
+        return Ok(None);
+    };
     let waiting = Arc::new(Waiting(std::sync::Mutex::new(Some(HashMap::new()))));
     let (send, receive) = mpsc::unbounded_channel();
     tokio::spawn(read_lines(lines, send, Arc::clone(&waiting)));

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use chatroom_protocol::api::terminal::JoinTerminal;
 use tokio::io::{AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
@@ -16,6 +17,7 @@ use tokio::task::JoinSet;
 
 use super::lines::{Lines, Piece};
 use super::log::Tail;
+use super::terminal::{Said, Viewing, view};
 use super::wire::{Ask, Done, Hello, Line, MAX_LINE, Question, Refused};
 use crate::process::ProcessId;
 
@@ -27,6 +29,20 @@ pub enum Request {
         ask: Ask,
         /// The answer's way.
         answer: oneshot::Sender<Result<Done, Refused>>,
+    },
+    /// Somebody wants to look at the terminal.
+    View {
+        /// How.
+        join: JoinTerminal,
+        /// The answer's way.
+        answer: oneshot::Sender<Result<Viewing, Refused>>,
+    },
+    /// A viewer of the terminal does something.
+    Viewer {
+        /// Which.
+        id: u64,
+        /// What.
+        said: Said,
     },
     /// The attached daemon is gone.
     Gone,
@@ -114,10 +130,13 @@ impl Connection {
         loop {
             let over = tokio::select! {
                 line = self.lines.next() => match line? {
-                    Some(Piece::Line(line)) => {
-                        self.question(&line).await?;
-                        false
-                    }
+                    Some(Piece::Line(line)) => match self.question(&line).await? {
+                        Some((viewing, join)) => {
+                            view(self.lines.source(), &mut self.write, viewing, join, &self.requests).await;
+                            return Ok(());
+                        }
+                        None => false,
+                    },
                     Some(Piece::Cut(_)) | None => return Ok(()),
                 },
                 changed = self.latest.changed() => changed.is_err(),
@@ -132,9 +151,20 @@ impl Connection {
         }
     }
 
-    async fn question(&mut self, line: &[u8]) -> io::Result<()> {
+    /// Answers a question. Returns the viewer this connection turned into, if it did.
+    async fn question(&mut self, line: &[u8]) -> io::Result<Option<(Viewing, JoinTerminal)>> {
         let question: Question = serde_json::from_slice(line)?;
+        let mut viewer = None;
         let answer = match question.body {
+            Ask::View { join } => {
+                let (answer, answered) = oneshot::channel();
+                let _ = self.requests.send(Request::View { join, answer }).await;
+                let viewing = answered.await.unwrap_or(Err(Refused::Over));
+                viewing.map(|viewing| {
+                    viewer = Some((viewing, join));
+                    Done::Done
+                })
+            }
             Ask::Attach { after_seq } => {
                 self.tail = Some(Tail::open(&self.run_dir, after_seq)?);
                 self.newest.send_modify(|newest| {
@@ -154,7 +184,8 @@ impl Connection {
             Ok(done) => Line::Answer { id: question.id, done },
             Err(why) => Line::Refusal { id: question.id, why },
         };
-        self.send(serde_json::to_vec(&line)?).await
+        self.send(serde_json::to_vec(&line)?).await?;
+        Ok(viewer)
     }
 
     async fn send(&mut self, mut line: Vec<u8>) -> io::Result<()> {

@@ -48,6 +48,16 @@ impl<R: AsyncBufRead + Unpin> Lines<R> {
         }
     }
 
+    /// Returns the stream, for what comes after the lines.
+    pub fn source(&mut self) -> &mut R {
+        &mut self.source
+    }
+
+    /// Becomes the stream again, for what comes after the lines.
+    pub fn into_source(self) -> R {
+        self.source
+    }
+
     fn take(&mut self) -> Piece {
         let mut line = std::mem::take(&mut self.held);
         if std::mem::take(&mut self.skipping) {

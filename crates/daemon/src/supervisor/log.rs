@@ -226,6 +226,11 @@ impl OutputLog {
         }
     }
 
+    /// Writes what a terminal showed, from which secrets were taken out before.
+    pub fn shown(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.write(bytes)
+    }
+
     /// Writes what was held back.
     pub fn finish(&mut self) -> io::Result<()> {
         let mut rest = self.stdout.finish();

@@ -22,6 +22,7 @@ mod run;
 mod saying;
 mod socket;
 pub mod spec;
+mod terminal;
 mod tool;
 pub mod wire;
 
@@ -30,11 +31,13 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use chatroom_protocol::api::agents::RunForm;
+use chatroom_protocol::api::terminal::TerminalSize;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 
-use crate::harness::launch;
+use crate::harness::launch::{self, Launch};
 use crate::process::ProcessId;
 use daemons::{Daemons, Request};
 use log::EventLog;
@@ -79,9 +82,14 @@ async fn supervise(run_dir: &Path) -> io::Result<()> {
         _ = terminate.recv() => None,
     };
     match started {
-        Some((spec, tool, answer)) => {
+        // Whoever asked may be gone; the run is there all the same.
+        Some((spec, Started::Managed(tool), answer)) => {
             let run = run::Run::new(own, &spec, tool, &mut log)?;
-            // Whoever asked may be gone; the run is there all the same.
+            let _ = answer.send(Ok(Done::Done));
+            run.live(&mut listening, &mut daemons, &mut requests, &mut terminate).await;
+        }
+        Some((spec, Started::InTerminal(tool, launch), answer)) => {
+            let run = terminal::TerminalRun::new(own, &spec, launch, tool, &mut log)?;
             let _ = answer.send(Ok(Done::Done));
             run.live(&mut listening, &mut daemons, &mut requests, &mut terminate).await;
         }
@@ -94,14 +102,34 @@ async fn supervise(run_dir: &Path) -> io::Result<()> {
     Ok(())
 }
 
-type Started = (RunSpec, Tool, oneshot::Sender<Result<Done, Refused>>);
+/// A tool that was started.
+enum Started {
+    /// With pipes, through which it is driven.
+    Managed(Tool),
+    /// In a terminal.
+    InTerminal(terminal::Tool, Launch),
+}
+
+fn start(spec: &RunSpec) -> Result<Started, String> {
+    let launch = launch::compose(spec).map_err(|error| error.to_string())?;
+    let failed = |error: io::Error| {
+        format!("cannot execute {} in {}: {error}", spec.program.display(), spec.working_dir.display())
+    };
+    match spec.form {
+        RunForm::Managed => Tool::spawn(spec, &launch).map(Started::Managed).map_err(failed),
+        RunForm::Terminal => {
+            let tool = terminal::Tool::spawn(spec, &launch, TerminalSize::default()).map_err(failed)?;
+            Ok(Started::InTerminal(tool, launch))
+        }
+    }
+}
 
 /// Returns the started tool; `None` when nothing is to be run.
 async fn wait_for_go(
     listening: &mut socket::Listening,
     daemons: &mut Daemons,
     requests: &mut mpsc::Receiver<Request>,
-) -> io::Result<Option<Started>> {
+) -> io::Result<Option<(RunSpec, Started, oneshot::Sender<Result<Done, Refused>>)>> {
     loop {
         let request = tokio::select! {
             connection = listening.listener.accept() => {
@@ -112,20 +140,15 @@ async fn wait_for_go(
         };
         match request {
             None | Some(Request::Gone) => return Ok(None),
-            Some(Request::Ask { ask: Ask::Go { spec }, answer }) => {
-                let started = launch::compose(&spec).map_err(|error| error.to_string()).and_then(|launch| {
-                    let program = spec.program.display();
-                    Tool::spawn(&spec, &launch)
-                        .map_err(|error| format!("cannot execute {program} in {}: {error}", spec.working_dir.display()))
-                });
-                match started {
-                    Ok(tool) => return Ok(Some((*spec, tool, answer))),
-                    Err(reason) => {
-                        let _ = answer.send(Err(Refused::CannotStart { reason }));
-                        return Ok(None);
-                    }
+            Some(Request::Viewer { .. }) => {}
+            Some(Request::View { answer, .. }) => drop(answer.send(Err(Refused::NotStarted))),
+            Some(Request::Ask { ask: Ask::Go { spec }, answer }) => match start(&spec) {
+                Ok(tool) => return Ok(Some((*spec, tool, answer))),
+                Err(reason) => {
+                    let _ = answer.send(Err(Refused::CannotStart { reason }));
+                    return Ok(None);
                 }
-            }
+            },
             Some(Request::Ask { ask: Ask::Stop, answer }) => {
                 let _ = answer.send(Ok(Done::Done));
                 return Ok(None);

@@ -78,17 +78,20 @@ impl Redactor {
 pub struct Stream {
     redactor: Redactor,
     held: Vec<u8>,
+    /// How much of what is held was shown.
+    shown: usize,
 }
 
 impl Stream {
     /// Begins an empty stream.
     pub fn new(redactor: Redactor) -> Self {
-        Self { redactor, held: Vec::new() }
+        Self { redactor, held: Vec::new(), shown: 0 }
     }
 
     /// Takes the next piece; returns what is certain by now.
     pub fn push(&mut self, piece: &[u8]) -> Vec<u8> {
         let mut bytes = std::mem::take(&mut self.held);
+        let shown = std::mem::take(&mut self.shown);
         bytes.extend_from_slice(piece);
         let Some(first) = self.redactor.secret.first().copied() else {
             return bytes;
@@ -96,11 +99,11 @@ impl Stream {
         let mut clean = Vec::with_capacity(bytes.len());
         let mut at = 0;
         while let Some(found) = bytes[at..].iter().position(|byte| *byte == first) {
-            clean.extend_from_slice(&bytes[at..at + found]);
+            clean.extend_from_slice(unshown(&bytes, at, at + found, shown));
             at += found;
             match self.redactor.match_at(&bytes, at) {
                 Match::No => {
-                    clean.push(first);
+                    clean.extend_from_slice(unshown(&bytes, at, at + 1, shown));
                     at += 1;
                 }
                 Match::Whole(end) => {
@@ -109,22 +112,46 @@ impl Stream {
                 }
                 Match::Begun(_) => {
                     self.held = bytes.split_off(at);
+                    self.shown = shown.saturating_sub(at);
                     return clean;
                 }
             }
         }
-        clean.extend_from_slice(&bytes[at..]);
+        clean.extend_from_slice(unshown(&bytes, at, bytes.len(), shown));
         clean
     }
 
     /// Returns what was held back, at the end of the text.
     pub fn finish(&mut self) -> Vec<u8> {
         let held = std::mem::take(&mut self.held);
+        let shown = std::mem::take(&mut self.shown);
         match self.redactor.match_at(&held, 0) {
             Match::Begun(matched) if matched >= TELLING => PLACEHOLDER.to_vec(),
-            _ => held,
+            _ => unshown(&held, 0, held.len(), shown).to_vec(),
         }
     }
+
+    /// Returns whether something is held back that [`Stream::peek`] may show.
+    pub fn is_holding(&self) -> bool {
+        self.held.len() > self.shown
+    }
+
+    /// Returns what is held back and tells nothing yet, for somebody who looks on and cannot wait for what comes next.
+    pub fn peek(&mut self) -> Vec<u8> {
+        match self.redactor.match_at(&self.held, 0) {
+            Match::Begun(matched) if matched >= TELLING => Vec::new(),
+            _ => {
+                let peeked = self.held[self.shown..].to_vec();
+                self.shown = self.held.len();
+                peeked
+            }
+        }
+    }
+}
+
+/// The part of `bytes` between two positions that lies after the first `shown`.
+fn unshown(bytes: &[u8], from: usize, to: usize, shown: usize) -> &[u8] {
+    &bytes[from.max(shown).min(to)..to]
 }
 
 #[cfg(test)]
@@ -166,16 +193,27 @@ mod tests {
             let mut cuts: Vec<usize> = cuts.into_iter().map(|cut| cut.min(text.len())).collect();
             cuts.sort_unstable();
             let mut stream = Stream::new(Redactor::new(TOKEN));
+            let mut peeking = Stream::new(Redactor::new(TOKEN));
             let mut clean = Vec::new();
+            let mut peeked = Vec::new();
             let mut from = 0;
             for cut in cuts.into_iter().chain([text.len()]) {
                 clean.extend(stream.push(&text.as_bytes()[from..cut]));
+                peeked.extend(peeking.push(&text.as_bytes()[from..cut]));
+                peeked.extend(peeking.peek());
+                prop_assert!(peeking.peek().is_empty());
                 from = cut;
             }
             clean.extend(stream.finish());
+            peeked.extend(peeking.finish());
             let clean = String::from_utf8(clean).expect("text stays text");
             prop_assert!(!clean.contains(TOKEN));
             prop_assert!(clean.contains("[redacted]"));
+            // Whoever could not wait saw the beginning of the token at most.
+            let peeked = String::from_utf8(peeked).expect("text stays text");
+            prop_assert!(!peeked.contains(&TOKEN[TELLING..]), "{}", peeked);
+            prop_assert!(peeked.contains("[redacted]"));
+            prop_assert!(peeked.starts_with(&before) && peeked.ends_with(&after), "{}", peeked);
         }
     }
 }

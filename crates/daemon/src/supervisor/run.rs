@@ -40,9 +40,9 @@ const INTERRUPT_WITHIN: Duration = Duration::from_secs(3);
 /// How long a tool may take to leave by itself once its stdin is closed.
 const LEAVE_WITHIN: Duration = Duration::from_secs(1);
 /// How long it may take to leave after SIGTERM.
-const TERM_WITHIN: Duration = Duration::from_secs(5);
+pub(super) const TERM_WITHIN: Duration = Duration::from_secs(5);
 /// How long its last words are waited for, once no process is left to say any.
-const LAST_WORDS: Duration = Duration::from_millis(500);
+pub(super) const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// How far the end of a run has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -245,14 +245,20 @@ impl<'a> Run<'a> {
     }
 
     fn request(&mut self, request: Request) {
-        let Request::Ask { ask, answer } = request else {
-            return;
+        let (ask, answer) = match request {
+            Request::Ask { ask, answer } => (ask, answer),
+            Request::View { answer, .. } => {
+                // Whoever asked may be gone.
+                let _ = answer.send(Err(Refused::NoTerminal));
+                return;
+            }
+            Request::Viewer { .. } | Request::Gone => return,
         };
         let result = match ask {
             Ask::Stop if self.stop() => Ok(Done::Done),
             Ask::Unknown => Err(Refused::Unknown),
             // A stop or a go that is repeated finds it done.
-            Ask::Stop | Ask::Go { .. } | Ask::Attach { .. } => Ok(Done::Nothing),
+            Ask::Stop | Ask::Go { .. } | Ask::Attach { .. } | Ask::View { .. } => Ok(Done::Nothing),
             _ if self.step != Step::Running => Err(Refused::Over),
             Ask::Prompt { prompt_id, text } => {
                 self.conversation.prompt(prompt_id, &text).map(|effects| self.apply_all(effects))
@@ -394,7 +400,7 @@ fn digest(title: &str, input: &str) -> String {
     hex(&hash)
 }
 
-async fn next(signals: Option<&mut SignalStream>) {
+pub(super) async fn next(signals: Option<&mut SignalStream>) {
     match signals {
         Some(signals) => {
             signals.recv().await;

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use chatroom_protocol::api::agents::PermissionMode;
+use chatroom_protocol::api::agents::{PermissionMode, RunForm};
 use chatroom_protocol::{ModelId, RunId, Tool};
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +24,8 @@ pub struct RunSpec {
     pub working_dir: PathBuf,
     /// Whether it asks.
     pub mode: PermissionMode,
+    /// How it is driven.
+    pub form: RunForm,
     /// The role prompt; may be empty.
     pub system_prompt: String,
     /// The tool's whole environment, with the mark `CHATROOM_RUN`, and PATH beginning with the folder of `chatroom`.
@@ -43,6 +45,7 @@ impl fmt::Debug for RunSpec {
             .field("model", &self.model)
             .field("working_dir", &self.working_dir)
             .field("mode", &self.mode)
+            .field("form", &self.form)
             .finish_non_exhaustive()
     }
 }

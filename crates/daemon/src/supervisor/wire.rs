@@ -4,6 +4,7 @@
 //! with a number of its own; answers and events come back in any order.
 
 use chatroom_protocol::api::auth::Decision;
+use chatroom_protocol::api::terminal::JoinTerminal;
 use chatroom_protocol::{PermissionId, PromptId};
 use serde::{Deserialize, Serialize};
 
@@ -54,6 +55,11 @@ pub enum Ask {
         /// The answer.
         decision: Decision,
     },
+    /// Look at the run's terminal. Once it is answered, this connection carries frames and nothing else.
+    View {
+        /// How the viewer joins.
+        join: JoinTerminal,
+    },
     /// End the run.
     Stop,
     /// Something a newer daemon wants.
@@ -93,6 +99,18 @@ pub enum Refused {
     /// The run is over, or ending.
     #[error("the run is over")]
     Over,
+    /// The run has no terminal.
+    #[error("this run has no terminal; it is driven through its program's protocol")]
+    NoTerminal,
+    /// That is done in the run's terminal.
+    #[error("this run is in a terminal; do that there")]
+    InTerminal,
+    /// As many viewers as a run may have are there.
+    #[error("too many look at this terminal already (at most {most}); detach one of them")]
+    TooManyViewers {
+        /// How many there may be.
+        most: usize,
+    },
     /// The tool has not been started.
     #[error("the run has not been started")]
     NotStarted,

@@ -13,7 +13,7 @@ use chatroom_daemon::runs::started_entries;
 use chatroom_daemon::supervisor::RunSpec;
 use chatroom_daemon::supervisor::conversation::{Conversation, Effect, MAX_OPEN};
 use chatroom_daemon::supervisor::event::RunEvent;
-use chatroom_protocol::api::agents::{PermissionMode, RunActivity};
+use chatroom_protocol::api::agents::{PermissionMode, RunActivity, RunForm};
 use chatroom_protocol::api::commands::CommandStatus;
 use chatroom_protocol::api::daemon::{CommandOutcome, Slot};
 use chatroom_protocol::api::reports::Fact;
@@ -210,6 +210,7 @@ fn begun(tool: Tool) -> Conversation {
         model: None,
         working_dir: "/srv/project".into(),
         mode,
+        form: RunForm::Managed,
         system_prompt: String::new(),
         env: Vec::new(),
         run_token: String::new(),

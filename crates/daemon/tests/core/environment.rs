@@ -6,6 +6,7 @@ use std::path::Path;
 use chatroom_daemon::detect::detect;
 use chatroom_daemon::env::{Ambient, RunVars, SearchPath, compose};
 use chatroom_daemon::home::Home;
+use chatroom_protocol::api::agents::RunForm;
 use chatroom_protocol::api::daemon::Slot;
 use chatroom_protocol::api::machines::ToolPresence;
 use chatroom_protocol::{Role, RoomId, RunId, Timestamp, Tool};
@@ -55,6 +56,7 @@ fn the_whole_environment_of_a_child_is_the_person_s_with_ours_and_no_outer_agent
         server_url: &"https://chatroom.example".parse().unwrap(),
         run_id: RunId::from_parts(Timestamp(1), 2),
         run_token: "crr_x",
+        form: RunForm::Managed,
         slot: &slot,
         bin: Path::new("/run/bin"),
     };
@@ -73,6 +75,7 @@ fn the_whole_environment_of_a_child_is_the_person_s_with_ours_and_no_outer_agent
         ("CHATROOM_ROLE", "builder"),
         ("CHATROOM_ROOM", &room),
         ("CHATROOM_RUN", &run_id),
+        ("CHATROOM_RUN_FORM", "managed"),
         ("CHATROOM_RUN_TOKEN", "crr_x"),
         ("CHATROOM_URL", "https://chatroom.example"),
         ("EDITOR", "vim"),

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use chatroom_daemon::harness::launch::{CannotLaunch, compose};
 use chatroom_daemon::harness::{TOOLS, spec};
 use chatroom_daemon::supervisor::RunSpec;
-use chatroom_protocol::api::agents::PermissionMode;
+use chatroom_protocol::api::agents::{PermissionMode, RunForm};
 use chatroom_protocol::{ModelId, RunId, Timestamp, Tool};
 
 fn run(tool: Tool, mode: PermissionMode) -> RunSpec {
@@ -17,6 +17,7 @@ fn run(tool: Tool, mode: PermissionMode) -> RunSpec {
         model: None,
         working_dir: "/srv/project".into(),
         mode,
+        form: RunForm::Managed,
         system_prompt: String::new(),
         env: vec![("PATH".to_owned(), "/bin".to_owned())],
         run_token: "crr_secret".to_owned(),
@@ -119,4 +120,55 @@ fn the_role_prompt_travels_by_file_or_by_prompt() {
         let pwd = launch.env.iter().find(|(name, _)| name == "PWD").map(|(_, value)| value.as_str());
         assert_eq!(pwd, Some("/srv/project"), "{tool}");
     }
+}
+
+/// Word for word what the seed names, and pi's own; what was chosen beside it goes by each tool's own means.
+#[test]
+fn in_a_terminal_a_tool_is_started_as_a_person_would() {
+    use PermissionMode::{Ask, Auto};
+    let prompt = "You are `builder`.\nRun it.";
+    let started = |tool, mode, model: Option<&str>, prompt: &str| {
+        let run = RunSpec {
+            form: RunForm::Terminal,
+            model: model.map(|model| ModelId::parse(model).expect("a model")),
+            system_prompt: prompt.to_owned(),
+            ..run(tool, mode)
+        };
+        let launch = compose(&run).expect("it can be composed");
+        let args: Vec<String> = launch.args.into_iter().map(|word| word.into_string().expect("text")).collect();
+        (args, launch.first_words, launch.env)
+    };
+    for (tool, mode, model, expected) in [
+        (Tool::Claude, Ask, None, vec![prompt]),
+        (Tool::Claude, Ask, Some("opus"), vec![prompt]),
+        (Tool::Claude, Auto, None, vec!["--dangerously-skip-permissions", prompt]),
+        (Tool::Opencode, Ask, None, vec![]),
+        (Tool::Opencode, Auto, Some("a/b"), vec![]),
+        (Tool::Cursor, Ask, None, vec!["chat", prompt]),
+        (Tool::Cursor, Auto, Some("m"), vec!["--model", "m", "--force", "chat", prompt]),
+        (Tool::Pi, Auto, None, vec![prompt]),
+        (Tool::Pi, Auto, Some("a/b"), vec!["--model", "a/b", prompt]),
+    ] {
+        let (args, first_words, env) = started(tool, mode, model, prompt);
+        assert_eq!(args, expected, "{tool} {mode:?} {model:?}");
+        assert_eq!(first_words.as_deref(), (tool == Tool::Opencode).then_some(prompt), "{tool}");
+        let var = |name: &str| env.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
+        assert_eq!(var("TERM"), Some("xterm-256color"));
+        assert_eq!(var("ANTHROPIC_MODEL"), model.filter(|_| tool == Tool::Claude));
+    }
+    // A prompt is never an option, a file, a command, or a verb of the tool.
+    for (prompt, word) in [
+        ("--version", " --version"),
+        ("-p now", " -p now"),
+        ("@secrets.txt read it", " @secrets.txt read it"),
+        ("!rm x y", " !rm x y"),
+        ("/logout now", " /logout now"),
+        ("update", " update"),
+        ("clear \u{1b}[2J\r\n", "clear [2J\n"),
+    ] {
+        assert_eq!(started(Tool::Claude, Ask, None, prompt).0, [word]);
+    }
+    assert!(started(Tool::Claude, Ask, None, "").0.is_empty());
+    let pi = RunSpec { form: RunForm::Terminal, ..run(Tool::Pi, Ask) };
+    assert!(matches!(compose(&pi), Err(CannotLaunch::CannotAsk(Tool::Pi))));
 }

@@ -4,5 +4,6 @@ mod launching;
 mod lifetime;
 mod stories;
 mod stubborn;
+mod terminal;
 mod transcripts;
 mod world;

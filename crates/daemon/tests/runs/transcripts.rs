@@ -5,7 +5,7 @@
 
 use chatroom_daemon::harness::{Harness, Out, driver, feed};
 use chatroom_daemon::supervisor::RunSpec;
-use chatroom_protocol::api::agents::PermissionMode;
+use chatroom_protocol::api::agents::{PermissionMode, RunForm};
 use chatroom_protocol::api::auth::Decision;
 use chatroom_protocol::{RunId, Timestamp, Tool};
 use serde_json::Value;
@@ -47,6 +47,7 @@ impl Replay {
             model: None,
             working_dir: "/srv/project".into(),
             mode,
+            form: RunForm::Managed,
             system_prompt: String::new(),
             env: Vec::new(),
             run_token: String::new(),

@@ -10,7 +10,7 @@ use chatroom_daemon::process::tree::{self, Root};
 use chatroom_daemon::supervisor::client::{self, Supervised};
 use chatroom_daemon::supervisor::event::{Fold, RunEvent, Sequenced};
 use chatroom_daemon::supervisor::{RunSpec, read_events};
-use chatroom_protocol::api::agents::{PermissionMode, RunActivity};
+use chatroom_protocol::api::agents::{PermissionMode, RunActivity, RunForm};
 use chatroom_protocol::api::reports::TurnOutcome;
 use chatroom_protocol::{PermissionId, PromptId, RunId, Timestamp, Tool};
 use chatroom_testkit::agents;
@@ -101,6 +101,7 @@ impl World {
             model: None,
             working_dir: self.work(),
             mode,
+            form: RunForm::Managed,
             system_prompt: "You are the builder. -- Reply in one line.".to_owned(),
             env,
             run_token: RUN_TOKEN.to_owned(),
@@ -141,10 +142,15 @@ pub struct Run {
 
 impl Run {
     pub async fn start(spec: RunSpec) -> Self {
+        Self::start_as(spec, RunActivity::Idle).await
+    }
+
+    /// Starts a run and waits until it does that.
+    pub async fn start_as(spec: RunSpec, first: RunActivity) -> Self {
         let supervised = client::spawn(&supervisor(), &spec.run_dir).await.expect("a supervisor");
         supervised.go(spec.clone()).await.expect("the tool starts");
         let mut run = Self { spec, supervised, events: Vec::new(), passed: 0 };
-        run.until_activity(RunActivity::Idle).await;
+        run.until_activity(first).await;
         run
     }
 

@@ -33,6 +33,8 @@ impl PermissionMode {
 pub enum RunForm {
     /// Through its machine-readable protocol.
     Managed,
+    /// As a person would start it, in a terminal that people can join.
+    Terminal,
 }
 
 impl RunForm {
@@ -40,6 +42,7 @@ impl RunForm {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Managed => "managed",
+            Self::Terminal => "terminal",
         }
     }
 }
@@ -193,6 +196,8 @@ pub struct RunView {
     pub working_dir: String,
     /// Whether it asks.
     pub mode: PermissionMode,
+    /// How it is driven.
+    pub form: RunForm,
     /// What it last said of itself.
     pub activity: RunActivity,
     /// The process, once it is known.

@@ -9,6 +9,7 @@ pub mod machines;
 pub mod reports;
 pub mod rooms;
 pub mod tasks;
+pub mod terminal;
 
 use serde::{Deserialize, Serialize};
 

@@ -70,8 +70,9 @@ pub struct Tasks {
 pub struct Join {
     /// A fresh id of this wait, 20 to 64 letters and digits: it tells this waiter from an older one.
     pub connection_id: String,
-    /// The machine the waiter runs on.
-    pub machine_id: MachineId,
+    /// The machine the waiter runs on. Not needed inside a run, whose machine is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub machine_id: Option<MachineId>,
     /// The tool that waits, where known.
     #[serde(default)]
     pub agent_type: Option<Tool>,

@@ -4,7 +4,7 @@
 use chatroom_domain::agents::{CRASH_WINDOW_MS, Desired, PromptPurpose, PromptState, Run, wait_before_restart};
 use chatroom_domain::rooms::Room;
 use chatroom_domain::tasks::Holder;
-use chatroom_protocol::api::agents::RunActivity;
+use chatroom_protocol::api::agents::{RunActivity, RunForm};
 use chatroom_protocol::api::reports::TurnOutcome;
 use chatroom_protocol::{PromptId, RunId};
 
@@ -172,6 +172,10 @@ pub(crate) async fn exit(
     chatroom_store::runs::update(&work.tx, &run).await?;
     chatroom_store::permissions::withdraw_all(&work.tx, run.id).await?;
     chatroom_store::prompts::finish_all(&work.tx, run.id).await?;
+    if run.form == RunForm::Terminal {
+        // What waited there is gone with it.
+        tasks::wait::leave(work, &run).await?;
+    }
     let released = tasks::release_run(work, room, run.id).await?;
     // Why is for the machine's user alone: a reason may name folders and hold what a program wrote.
     let how = if ending == Ending::Requested { "requested" } else { "by itself" };

@@ -3,12 +3,13 @@
 pub mod life;
 pub mod restart;
 pub mod steer;
+pub mod terminal;
 pub mod views;
 
 use chatroom_domain::agents::{Agent, Desired, Prompt, PromptPurpose, PromptState, Run};
 use chatroom_domain::rooms::Room;
 use chatroom_domain::tasks::{Holder, Task};
-use chatroom_protocol::api::agents::RunActivity;
+use chatroom_protocol::api::agents::{RunActivity, RunForm};
 use chatroom_protocol::{MachineId, PromptId, Role, RoomId, RunId, UserId};
 use chatroom_store::Access;
 use chatroom_store::events::NewEvent;
@@ -44,6 +45,10 @@ pub async fn offer(work: &mut Work, room: &Room, role: &Role) -> Result<(), Erro
     let Some(run) = live_run(&work.tx, room.id, role).await? else {
         return Ok(());
     };
+    if run.form == RunForm::Terminal {
+        // It waits for its tasks itself.
+        return Ok(());
+    }
     let slot = slot(&work.tx, room.id, role).await?;
     if slot.desired != Desired::Running || slot.run != Some(run.id) {
         return Ok(());

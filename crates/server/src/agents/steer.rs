@@ -5,7 +5,7 @@ use chatroom_domain::machines::MachineError;
 use chatroom_domain::messages::parse_content;
 use chatroom_domain::rooms::Room;
 use chatroom_protocol::api::Done;
-use chatroom_protocol::api::agents::AnswerPermission;
+use chatroom_protocol::api::agents::{AnswerPermission, RunForm};
 use chatroom_protocol::api::auth::Decision;
 use chatroom_protocol::api::daemon::DecidePermission;
 use chatroom_protocol::{PermissionId, Role, RoomId, UserId};
@@ -90,6 +90,10 @@ pub async fn answer(
 pub async fn follow_up(work: &mut Work, user: UserId, room: RoomId, role: &Role, text: &str) -> Result<(), Error> {
     let text = parse_content(text)?.trim().to_owned();
     let (room, run) = target(&work.tx, user, room, role).await?;
+    if run.form == RunForm::Terminal {
+        // Whether it asks something just now is not known, and an Enter would answer.
+        return Err(AgentError::InTerminal.into());
+    }
     if work.app.links.get(&run.machine).is_none() {
         return Err(AgentError::Offline.into());
     }

@@ -4,14 +4,14 @@ use chatroom_domain::agents::{Agent, CRASH_WINDOW_MS, Desired, Known, Outside, P
 use chatroom_domain::machines::Machine;
 use chatroom_domain::rooms::Room;
 use chatroom_domain::tasks::{Holder, Waiter};
-use chatroom_protocol::api::agents::{AgentStatus, AgentView, PermissionView, RunView};
+use chatroom_protocol::api::agents::{AgentStatus, AgentView, PermissionView, RunActivity, RunForm, RunView};
 use chatroom_protocol::api::tasks::TaskState;
 use chatroom_protocol::{Role, Timestamp, UserId};
 use chatroom_store::Access;
 
 use super::slot;
 use crate::error::Error;
-use crate::machines;
+use crate::{machines, tasks};
 
 /// Shows the agents of a room to one of its members.
 pub async fn views(db: &impl Access, room: &Room, viewer: UserId, now: Timestamp) -> Result<Vec<AgentView>, Error> {
@@ -65,10 +65,17 @@ async fn one(
         Some(id) => chatroom_store::runs::of(db, id).await?,
         None => None,
     };
+    let rests = match &run {
+        // In a terminal only a wait tells that it rests: a screen that stands still does not.
+        Some(run) if run.form == RunForm::Terminal && run.activity == RunActivity::Working => {
+            outside == Outside::Waiting && tasks::held_by(db, &Holder::Run(run.id)).await?.is_empty()
+        }
+        _ => false,
+    };
     let known = Known {
         desired: slot.desired,
         online: machine.as_ref().is_some_and(|machine| machine.online(now)),
-        activity: run.as_ref().map(|run| run.activity),
+        activity: run.as_ref().map(|run| if rests { RunActivity::Idle } else { run.activity }),
         awaiting_handoff: run.as_ref().is_some_and(|run| run.awaiting_handoff),
         gave_up: slot.gave_up.is_some(),
         outside,
@@ -136,7 +143,11 @@ fn reason(
         }
         AgentStatus::NeedsYou if own => asked.first().map(|question| question.title.clone()),
         AgentStatus::NeedsYou => Some("waits for the user of its machine".to_owned()),
-        AgentStatus::Stopped | AgentStatus::Working | AgentStatus::Stopping | AgentStatus::Unknown => None,
+        AgentStatus::Working => {
+            let in_terminal = run.is_some_and(|run| run.form == RunForm::Terminal && run.live());
+            in_terminal.then(|| "in a terminal, where alone one sees what it does".to_owned())
+        }
+        AgentStatus::Stopped | AgentStatus::Stopping | AgentStatus::Unknown => None,
     }
 }
 
@@ -173,6 +184,7 @@ pub fn run_view(run: Run, viewer: UserId) -> RunView {
         model: run.model,
         working_dir: if own { run.working_dir } else { String::new() },
         mode: run.mode,
+        form: run.form,
         activity: run.activity,
         pid: run.pid.filter(|_| own),
         created_at: run.created_at,

@@ -147,7 +147,7 @@ async fn write(
         mode: run.mode,
         form: run.form,
         run_token: token.expose().to_owned(),
-        system_prompt: role_prompt(room, &run.role, &present, Loop::Managed),
+        system_prompt: role_prompt(room, &run.role, &present, Loop::of_run(run.form)),
     };
     let sealed = seal(&work.app, command.id, &Sealed { start, replaces })?;
     queue(work, command, sealed).await

@@ -119,7 +119,7 @@ impl FromRequestParts<App> for RunCaller {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Error> {
         match authenticate(&parts.headers, app).await? {
-            Caller::Run { run, room, role, user } => Ok(Self { run, room, role, user }),
+            Caller::Run { run, room, role, user, .. } => Ok(Self { run, room, role, user }),
             Caller::Person { .. } | Caller::Machine { .. } => {
                 Err(Error::Forbidden("only an agent inside its run can do this"))
             }

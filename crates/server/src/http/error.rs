@@ -267,9 +267,12 @@ fn agent(error: &AgentError) -> (StatusCode, ErrorCode) {
             let status = status.filter(|status| !matches!(*status, S::UNAUTHORIZED | S::METHOD_NOT_ALLOWED));
             (status.unwrap_or(S::BAD_GATEWAY), problem.code)
         }
+        E::InTerminal => (S::CONFLICT, ErrorCode::InTerminal),
+        E::NoTerminal => (S::CONFLICT, ErrorCode::NoTerminal),
         E::PermissionClosed => (S::CONFLICT, ErrorCode::PermissionClosed),
         E::PermissionChanged => (S::CONFLICT, ErrorCode::PermissionChanged),
         E::RoleTaken => (S::CONFLICT, ErrorCode::RoleTaken),
+        E::GivenTasks => (S::CONFLICT, ErrorCode::Conflict),
         E::Superseded => (S::CONFLICT, ErrorCode::Superseded),
     }
 }

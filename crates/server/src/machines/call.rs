@@ -94,7 +94,16 @@ impl Peer {
 
     /// Asks for something whose body is passed on as it comes.
     pub async fn open(&self, path: &str) -> Result<Response, CallError> {
-        let response = tokio::time::timeout(PATIENCE, self.request(Method::GET, path, Body::empty()))
+        self.stream(Method::GET, path, Body::empty()).await
+    }
+
+    /// Opens a stream both ways: one body goes there while the other comes back.
+    pub async fn exchange(&self, path: &str, body: Body) -> Result<Response, CallError> {
+        self.stream(Method::POST, path, body).await
+    }
+
+    async fn stream(&self, method: Method, path: &str, body: Body) -> Result<Response, CallError> {
+        let response = tokio::time::timeout(PATIENCE, self.request(method, path, body))
             .await
             .unwrap_or(Err(CallError::TooSlow(PATIENCE)))?;
         let status = response.status();

@@ -11,6 +11,7 @@ use chatroom_domain::messages::{Message, Sender};
 use chatroom_domain::rooms::Room;
 use chatroom_domain::tasks::Task;
 use chatroom_protocol::Role;
+use chatroom_protocol::api::agents::RunForm;
 use chatroom_protocol::api::rooms::Target;
 
 /// How an agent comes by its tasks.
@@ -26,8 +27,16 @@ impl Loop {
     /// Returns how the one who calls comes by its tasks.
     pub fn of(caller: &Caller) -> Self {
         match caller {
-            Caller::Run { .. } => Self::Managed,
+            Caller::Run { form, .. } => Self::of_run(*form),
             Caller::Person { .. } | Caller::Machine { .. } => Self::Waiting,
+        }
+    }
+
+    /// Returns how a run comes by its tasks. Nothing is typed into a terminal: whoever works there asks.
+    pub fn of_run(form: RunForm) -> Self {
+        match form {
+            RunForm::Managed => Self::Managed,
+            RunForm::Terminal => Self::Waiting,
         }
     }
 }

@@ -6,10 +6,13 @@
 
 use std::time::Duration;
 
+use chatroom_domain::access::Caller;
+use chatroom_domain::agents::Run;
 use chatroom_domain::rooms::Room;
 use chatroom_domain::tasks::{Holder, Standing, Task, TaskEvent, Waiter};
+use chatroom_protocol::api::agents::RunForm;
 use chatroom_protocol::api::tasks::{Join, Joined, TaskState, WaitOutcome};
-use chatroom_protocol::{Role, SessionId, Timestamp, UserId};
+use chatroom_protocol::{Role, RunId, Timestamp, UserId};
 use chatroom_store::Access;
 use chatroom_store::events::NewEvent;
 
@@ -22,15 +25,25 @@ use crate::rooms::{self, prompts};
 /// How long one question is held.
 const HOLD: Duration = Duration::from_secs(25);
 
-/// Makes the caller the waiter of a role.
-pub async fn join(work: &mut Work, user: UserId, room: &Room, role: &Role, body: Join) -> Result<Joined, Error> {
+/// Makes the caller the waiter of a role: a person in a shell, or an agent in the terminal of its run.
+pub async fn join(work: &mut Work, caller: &Caller, room: &Room, role: &Role, body: Join) -> Result<Joined, Error> {
     room.role(role)?;
+    may_wait(caller, room, role)?;
+    let user = caller.user();
+    let own_run = run_of(caller);
     let fits =
         (20..=64).contains(&body.connection_id.len()) && body.connection_id.chars().all(|c| c.is_ascii_alphanumeric());
     if !fits {
         return Err(Error::Invalid("connectionId must be 20 to 64 letters and digits".into()));
     }
-    if let Some(run) = agents::live_run(&work.tx, room.id, role).await? {
+    let live = agents::live_run(&work.tx, room.id, role).await?;
+    let machine = match (&live, own_run) {
+        (Some(run), Some(own)) if run.id == own => run.machine,
+        // A newer run has its role.
+        (_, Some(_)) => return Err(AgentError::RoleTaken.into()),
+        (_, None) => body.machine_id.ok_or_else(|| Error::Invalid("machineId is missing".into()))?,
+    };
+    if let Some(run) = live.filter(|run| Some(run.id) != own_run) {
         if !body.take_over || run.user != user {
             return Err(AgentError::RoleTaken.into());
         }
@@ -42,7 +55,7 @@ pub async fn join(work: &mut Work, user: UserId, room: &Room, role: &Role, body:
         role: role.clone(),
         connection: body.connection_id,
         user,
-        machine: body.machine_id,
+        machine,
         joined_at: work.now,
         seen_at: work.now,
         ended_at: None,
@@ -63,6 +76,15 @@ pub async fn join(work: &mut Work, user: UserId, room: &Room, role: &Role, body:
     Ok(Joined { prompt: prompts::role_prompt(room, role, &present, prompts::Loop::Waiting) })
 }
 
+/// Ends the wait of a run that is over.
+pub(crate) async fn leave(work: &mut Work, run: &Run) -> Result<(), Error> {
+    let waiter = chatroom_store::waiters::find(&work.tx, run.room, &run.role).await?;
+    if let Some(waiter) = waiter.filter(|waiter| waiter.user == run.user && waiter.machine == run.machine) {
+        chatroom_store::waiters::put(&work.tx, &Waiter { ended_at: Some(work.now), ..waiter }).await?;
+    }
+    Ok(())
+}
+
 /// Gives back what an older wait of the same person left unfinished: unfinished work comes before new.
 async fn release_older(work: &mut Work, user: UserId, room: &Room, role: &Role) -> Result<(), Error> {
     for mut task in chatroom_store::tasks::active(&work.tx, room.id).await? {
@@ -74,23 +96,41 @@ async fn release_older(work: &mut Work, user: UserId, room: &Room, role: &Role) 
     Ok(())
 }
 
+/// Refuses who is given its tasks.
+fn may_wait(caller: &Caller, room: &Room, role: &Role) -> Result<(), Error> {
+    rooms::check_role(caller, room, role)?;
+    match caller {
+        Caller::Run { form: RunForm::Managed, .. } => Err(AgentError::GivenTasks.into()),
+        Caller::Machine { .. } => Err(Error::Forbidden("a machine does not act in rooms")),
+        Caller::Run { .. } | Caller::Person { .. } => Ok(()),
+    }
+}
+
+fn run_of(caller: &Caller) -> Option<RunId> {
+    match caller {
+        Caller::Run { run, .. } => Some(*run),
+        Caller::Person { .. } | Caller::Machine { .. } => None,
+    }
+}
+
 /// Waits for a task; returns after 25 s at the latest.
 pub async fn wait(
     app: &App,
-    user: UserId,
-    session: SessionId,
+    caller: &Caller,
     room: &Room,
     role: &Role,
     connection: &str,
 ) -> Result<WaitOutcome, Error> {
     room.role(role)?;
+    may_wait(caller, room, role)?;
+    let user = caller.user();
     let mut changes = app.wake.subscribe(Topic::Room(room.id));
     let mut theirs = app.wake.subscribe(Topic::User(user));
     let until = tokio::time::Instant::now() + HOLD;
     let mut first = true;
     loop {
         // Boxed: thousands wait, and what they looked with is not kept meanwhile.
-        let looked = Box::pin(look(app, user, session, room, role, connection, first));
+        let looked = Box::pin(look(app, caller, room, role, connection, first));
         if let Some(outcome) = looked.await? {
             return Ok(outcome);
         }
@@ -107,17 +147,28 @@ pub async fn wait(
 /// Looks once. Reads first: a thousand waiters woken for nothing must not queue up to write.
 async fn look(
     app: &App,
-    user: UserId,
-    session: SessionId,
+    caller: &Caller,
     room: &Room,
     role: &Role,
     connection: &str,
     first: bool,
 ) -> Result<Option<WaitOutcome>, Error> {
     let reader = app.reader();
-    // A session or a membership may end while its wait is held.
-    let live = chatroom_store::sessions::find(&reader, session, user, app.clock.now()).await?;
-    live.ok_or(Error::NotSignedIn)?;
+    let user = caller.user();
+    // A session, a run or a membership may end while its wait is held.
+    let holder = match caller {
+        Caller::Person { session, .. } => {
+            let live = chatroom_store::sessions::find(&reader, *session, user, app.clock.now()).await?;
+            live.ok_or(Error::NotSignedIn)?;
+            Holder::Wait(user, connection.to_owned())
+        }
+        Caller::Run { run, .. } => {
+            let live = chatroom_store::runs::of(&reader, *run).await?.filter(Run::live);
+            live.ok_or(Error::NotSignedIn)?;
+            Holder::Run(*run)
+        }
+        Caller::Machine { .. } => return Err(Error::Forbidden("a machine does not act in rooms")),
+    };
     rooms::find(&reader, room.id, user).await?;
     match chatroom_store::waiters::find(&reader, room.id, role).await? {
         Some(waiter) if waiter.user != user || waiter.connection != connection => {
@@ -127,7 +178,6 @@ async fn look(
         None => return Err(AgentError::Superseded.into()),
     }
     let shared = shared_by(&reader, room, role, user).await?;
-    let holder = Holder::Wait(user, connection.to_owned());
     let held = claimed(&reader, &holder).await?.is_some();
     let open = !held && next_for(&reader, room, role, user, shared).await?.is_some();
     if !first && !held && !open {
@@ -140,7 +190,9 @@ async fn look(
     }
     let task = match claimed(&work.tx, &holder).await? {
         Some(task) => Some(task),
-        None if agents::live_run(&work.tx, room.id, role).await?.is_some() => None,
+        None if agents::live_run(&work.tx, room.id, role).await?.is_some_and(|run| Some(run.id) != run_of(caller)) => {
+            None
+        }
         None => match next_for(&work.tx, room, role, user, shared).await? {
             Some(task) => Some(claim(&mut work, room, task, holder, Some(user)).await?),
             None => None,
@@ -154,10 +206,12 @@ async fn look(
     Ok(outcome)
 }
 
-/// Returns the task this very connection has claimed and not begun.
+/// Returns the task this very connection has claimed and not begun, or a run has not handed on: unfinished work comes
+/// before new.
 async fn claimed(db: &impl Access, holder: &Holder) -> Result<Option<Task>, Error> {
+    let of_run = matches!(holder, Holder::Run(_));
     let held = chatroom_store::tasks::held_by(db, holder).await?;
-    Ok(held.into_iter().find(|task| task.state == TaskState::Acknowledged))
+    Ok(held.into_iter().find(|task| of_run || task.state == TaskState::Acknowledged))
 }
 
 async fn deliver(work: &Work, room: &Room, role: &Role, task: &Task) -> Result<WaitOutcome, Error> {

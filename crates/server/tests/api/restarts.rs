@@ -43,12 +43,12 @@ async fn a_crashing_agent_is_started_again_ever_slower_and_then_given_up() {
             assert!(why.contains("started again in") && why.ends_with(": exit code 7"), "{why}");
             let others = stage.agent(&stage.bob, "builder").await;
             assert!(!others.to_string().contains("exit code 7"), "{others}");
-            pass(&stage, wait - 1).await;
+            pass(&stage, wait - 15).await;
             let ping = stage.send(&stage.alice, json!({ "type": "ping" })).await;
             stage.settled(&ping, "processing").await;
             let starts = daemon.heard().commands.iter().filter(|push| push.start.is_some()).count();
             assert_eq!(u64::try_from(starts).unwrap(), crash, "not before its time");
-            pass(&stage, 1).await;
+            pass(&stage, 15).await;
         }
         let heard = daemon
             .until("the next start", |heard| {

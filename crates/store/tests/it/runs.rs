@@ -49,7 +49,13 @@ async fn a_runs_token_is_a_lease_and_dies_with_it() {
         write(&store, &one, "one").await;
         let reader = store.reader();
         let by = async |token: &str, at| runs::by_token(&reader, &TokenHash::of(token), at).await.unwrap();
-        let caller = Caller::Run { run: one.id, room: cast.room.id, role: role("builder"), user: cast.alice };
+        let caller = Caller::Run {
+            run: one.id,
+            room: cast.room.id,
+            role: role("builder"),
+            user: cast.alice,
+            form: RunForm::Managed,
+        };
         assert_eq!(by("one", after(999)).await, Some(caller.clone()));
         assert_eq!(by("one", after(1000)).await, None);
         assert_eq!(by("two", NOW).await, None);

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use chatroom_protocol::MachineId;
-use chatroom_protocol::api::agents::AgentView;
+use chatroom_protocol::api::agents::{AgentView, RunForm};
 use chatroom_protocol::api::machines::MachineView;
 
 use super::List;
@@ -44,16 +44,19 @@ pub async fn run(verb: &List, shell: &Shell) -> Result<ExitCode> {
 fn row(agent: &AgentView, machines: &[MachineView]) -> Vec<String> {
     let config = agent.configs.iter().find(|config| Some(config.machine_id) == agent.machine_id);
     let config = config.or_else(|| agent.configs.first());
-    let (tool, model) = match (&agent.run, config) {
-        (Some(run), _) => (Some(run.tool), run.model.as_ref()),
-        (None, Some(config)) => (Some(config.agent_type), config.model.as_ref()),
-        (None, None) => (None, None),
+    let runs = match (&agent.run, config) {
+        (Some(run), _) => Some((run.tool, run.model.as_ref(), run.form)),
+        (None, Some(config)) => Some((config.agent_type, config.model.as_ref(), config.form)),
+        (None, None) => None,
     };
-    let tool = match (tool, model) {
-        (Some(tool), Some(model)) => format!("{tool} · {model}"),
-        (Some(tool), None) => tool.to_string(),
-        (None, _) => "–".to_owned(),
-    };
+    let tool = runs.map_or_else(
+        || "–".to_owned(),
+        |(tool, model, form)| {
+            let model = model.map(|model| format!(" · {model}")).unwrap_or_default();
+            let form = if form == RunForm::Terminal { " · terminal" } else { "" };
+            format!("{tool}{model}{form}")
+        },
+    );
     let machine = agent.machine_id.or(config.map(|config| config.machine_id));
     vec![
         agent.role.to_string(),

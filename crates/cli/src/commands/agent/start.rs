@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail};
 use chatroom_protocol::MachineId;
-use chatroom_protocol::api::agents::AgentView;
+use chatroom_protocol::api::agents::{AgentView, RunForm};
 use chatroom_protocol::api::commands::CommandType;
 use chatroom_protocol::api::machines::{MachineView, UpdateAgentConfig};
 
@@ -26,7 +26,11 @@ pub async fn run(verb: Start, shell: &Shell) -> Result<ExitCode> {
         None => choose(shell, &agent, &machines)?,
     };
     let saved = agent.configs.iter().find(|config| config.machine_id == machine);
-    let changes = verb.tool.is_some() || verb.model.is_some() || verb.working_dir.is_some() || verb.mode.is_some();
+    let changes = verb.tool.is_some()
+        || verb.model.is_some()
+        || verb.working_dir.is_some()
+        || verb.mode.is_some()
+        || verb.form.is_some();
     if changes {
         let form = |missing: &str| {
             Usage::new(
@@ -48,19 +52,20 @@ pub async fn run(verb: Start, shell: &Shell) -> Result<ExitCode> {
             working_dir,
             model: verb.model,
             mode: verb.mode.map(Into::into),
-            form: None,
+            form: verb.form.map(Into::into),
             only_if_absent: false,
         };
         let saved = client.configure(machine, room, &role, &body).await?;
+        let how = if saved.form == RunForm::Terminal { ", in a terminal" } else { "" };
         output::talk(format!(
-            "Saved: {} in {}, mode {}.",
+            "Saved: {} in {}, mode {}{how}.",
             saved.agent_type,
             output::one_line(&saved.working_dir),
             saved.mode.as_str()
         ));
         if let Some(run) = agent.run.as_ref().filter(|run| run.exited_at.is_none())
-            && (run.tool, &run.model, &run.working_dir, run.mode)
-                != (saved.agent_type, &saved.model, &saved.working_dir, saved.mode)
+            && (run.tool, &run.model, &run.working_dir, run.mode, run.form)
+                != (saved.agent_type, &saved.model, &saved.working_dir, saved.mode, saved.form)
         {
             output::talk(format!(
                 "{} runs on with what it was started with; to use what was saved now: chatroom agent restart \

@@ -21,6 +21,9 @@ pub struct Allow {
     /// Agents may act without asking.
     #[arg(long)]
     auto: bool,
+    /// Agents may be started in a terminal, into which what you type elsewhere is passed on.
+    #[arg(long)]
+    terminal: bool,
     /// Take the permission back.
     #[arg(long)]
     remove: bool,
@@ -56,11 +59,26 @@ pub fn run(verb: &Allow, shell: &Shell) -> Result<ExitCode> {
             "Agents may be started in mode auto: they act without asking, as you."
         });
     }
-    if verb.list || (verb.dirs.is_empty() && !verb.auto) {
+    if verb.terminal {
+        this_home::allow_terminal(shell, !verb.remove)?;
+        output::talk(if verb.remove {
+            "Agents are not started in a terminal any more; those that run go on."
+        } else {
+            "Agents may be started in a terminal: what you type in `chatroom agent attach` is typed on this machine, \
+             as you."
+        });
+    }
+    if verb.list || (verb.dirs.is_empty() && !verb.auto && !verb.terminal) {
         let policy = this_home::policy(shell)?;
-        let view = json!({ "allowedDirectories": policy.allowed_directories, "allowAuto": policy.allow_auto });
+        let view = json!({
+            "allowedDirectories": policy.allowed_directories,
+            "allowAuto": policy.allow_auto,
+            "allowTerminal": policy.allow_terminal,
+        });
         output::either(verb.format.json, &view, || {
-            let mut text = format!("mode auto    {}\n", if policy.allow_auto { "permitted" } else { "not permitted" });
+            let word = |is_permitted: bool| if is_permitted { "permitted" } else { "not permitted" };
+            let mut text =
+                format!("mode auto    {}\nterminals    {}\n", word(policy.allow_auto), word(policy.allow_terminal));
             match &policy.allowed_directories[..] {
                 [] => text.push_str("folders      none; `chatroom machine allow DIR` permits one\n"),
                 dirs => {

@@ -1,5 +1,7 @@
 //! Agents of a room: what they do, and steering them.
 
+mod terminal;
+
 use axum::body::Body;
 use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse as _, Response};
@@ -33,6 +35,7 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(share))
         .routes(routes!(show_run))
         .routes(routes!(log))
+        .merge(terminal::routes())
 }
 
 /// Lists the agents of a room, one per role. Configurations and questions are shown to the machine's user alone.

@@ -50,36 +50,36 @@ async fn list(
     Ok(Json(Tasks { tasks: tasks::views(&reader, &app, &room).await? }))
 }
 
-/// Makes the caller's shell the one waiter of a role. An older waiter learns that it was superseded.
-#[utoipa::path(post, path = "/api/chatrooms/{chatroomId}/roles/{role}/join", tag = "tasks", security(("session" = [])),
+/// Makes the caller's shell, or the terminal of its run, the one waiter of a role. An older waiter learns that it was superseded.
+#[utoipa::path(post, path = "/api/chatrooms/{chatroomId}/roles/{role}/join", tag = "tasks", security(("session" = []), ("run" = [])),
     params(("chatroomId" = RoomId, Path), ("role" = Role, Path)), request_body = Join,
     responses((status = 200, body = Joined), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 async fn join(
-    person: Person,
+    AnyCaller(caller): AnyCaller,
     State(app): State<App>,
     Path((id, role)): Path<(RoomId, Role)>,
     Json(body): Json<Join>,
 ) -> Result<Json<Joined>, Error> {
     let mut work = app.begin().await?;
-    let room = rooms::find(&work.tx, id, person.user).await?;
-    let joined = wait::join(&mut work, person.user, &room, &role, body).await?;
+    let room = rooms::for_caller(&work.tx, &caller, id).await?;
+    let joined = wait::join(&mut work, &caller, &room, &role, body).await?;
     work.commit().await?;
     Ok(Json(joined))
 }
 
 /// Waits for a task: answers with one, or that the wait is over, or after 25 s with nothing.
-#[utoipa::path(post, path = "/api/chatrooms/{chatroomId}/roles/{role}/wait", tag = "tasks", security(("session" = [])),
+#[utoipa::path(post, path = "/api/chatrooms/{chatroomId}/roles/{role}/wait", tag = "tasks", security(("session" = []), ("run" = [])),
     params(("chatroomId" = RoomId, Path), ("role" = Role, Path)), request_body = Wait,
     responses((status = 200, body = WaitOutcome), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 async fn wait_for_task(
-    person: Person,
+    AnyCaller(caller): AnyCaller,
     State(app): State<App>,
     Path((id, role)): Path<(RoomId, Role)>,
     Json(body): Json<Wait>,
 ) -> Result<Json<WaitOutcome>, Error> {
-    let room = Box::pin(rooms::find(&app.reader(), id, person.user)).await?;
-    let _held = app.limits.open(person.user, Kind::Wait)?;
-    Ok(Json(wait::wait(&app, person.user, person.session, &room, &role, &body.connection_id).await?))
+    let room = Box::pin(rooms::for_caller(&app.reader(), &caller, id)).await?;
+    let _held = app.limits.open(caller.user(), Kind::Wait)?;
+    Ok(Json(wait::wait(&app, &caller, &room, &role, &body.connection_id).await?))
 }
 
 /// Marks a claimed task as begun and shows it again.

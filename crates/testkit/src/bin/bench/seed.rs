@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 
 use anyhow::Context as _;
+use chatroom_domain::access::Caller;
 use chatroom_protocol::api::machines::{MachineCredential, RegisterMachine};
 use chatroom_protocol::api::rooms::CreateRoom;
 use chatroom_protocol::api::tasks::Join;
-use chatroom_protocol::{MachineId, Role, UserId};
+use chatroom_protocol::{MachineId, Role, SessionId, UserId};
 use chatroom_server::config::Flags;
 use chatroom_server::{machines, rooms, tasks};
 use chatroom_testkit::world::{Client, User, World};
@@ -124,8 +125,10 @@ async fn make_rooms(world: &World, owners: &[UserId], some: &[usize], machine: M
             CreateRoom { name: format!("room {index}"), roles: vec![role.clone()], entry: None, instance_id: None };
         let room = rooms::create(&mut work, owners[owner], body).await?;
         let connection = format!("{:032x}", uuid::Uuid::new_v4().as_u128());
-        let join = Join { connection_id: connection.clone(), machine_id: machine, agent_type: None, take_over: false };
-        tasks::wait::join(&mut work, owners[owner], &room, &role, join).await?;
+        let join =
+            Join { connection_id: connection.clone(), machine_id: Some(machine), agent_type: None, take_over: false };
+        let caller = Caller::Person { user: owners[owner], session: SessionId::from_parts(work.now, 1) };
+        tasks::wait::join(&mut work, &caller, &room, &role, join).await?;
         made.push(Room { path: format!("/api/chatrooms/{}", room.id), owner, connection });
     }
     work.commit().await?;
