@@ -1,15 +1,25 @@
-//! Durable append-only logs.
+//! Durable streams: append-only logs with a URL.
 //!
-//! A [`Log`] is one file of records. What an append returned is on disk; what it
-//! did not return may be there or not, but never in half: the records of one
-//! append come back together or not at all.
+//! An [`Engine`] keeps streams on a disk: what an append returned is there after a crash, once, and nobody has read
+//! anything that is not. [`router::router`] speaks the Durable Streams protocol over one; both are useful without
+//! the rest of this workspace. A [`Log`] is something smaller: one file of records, for one program.
 //!
-//! What a newcomer would get wrong: a file that ends in the middle of an append
-//! is normal (the machine lost power) and is cut back quietly; damage *before*
-//! good records is not, and such a log is refused, because what followed from
-//! the lost records already happened.
+//! What a newcomer would get wrong: a [`Log`] that ends in the middle of an append is normal (the machine lost power)
+//! and is cut back quietly; damage *before* good records is not, and such a log is refused, because what followed
+//! from the lost records already happened. The engine keeps to the same rule.
 
+pub mod disk;
+mod engine;
 mod frame;
 mod log;
+mod protocol;
+pub mod router;
+mod serve;
 
+pub use engine::{
+    About, Append, Appended, Clock, Committer, Create, Created, Engine, Flusher, ForkFrom, OpenError, Options, Pending,
+    Reader, Refusal, Stopped, View,
+};
 pub use log::{Log, LogError, Position, Record};
+pub use protocol::{Claim, ContentType, Lifetime, Offset, Start};
+pub use serve::serve;
