@@ -59,18 +59,18 @@ impl Lent {
         raw.make_raw();
         tcsetattr(io::stdin(), OptionalActions::Now, &raw).context("this terminal cannot be lent")
     }
+}
 
-    /// Shows what the other program printed.
-    pub fn show(&self, bytes: &[u8]) -> Result<()> {
-        let mut out = io::stdout().lock();
-        out.write_all(bytes).and_then(|()| out.flush()).context("this terminal takes nothing any more")
-    }
+/// Shows what the other program printed.
+pub fn show(bytes: &[u8]) -> Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(bytes).and_then(|()| out.flush()).context("this terminal takes nothing any more")
 }
 
 impl Drop for Lent {
     fn drop(&mut self) {
         // A terminal that is gone needs nothing back.
-        let _ = self.show(PLAIN.as_bytes());
+        let _ = show(PLAIN.as_bytes());
         let _ = tcsetattr(io::stdin(), OptionalActions::Now, &self.before);
     }
 }

@@ -110,13 +110,12 @@ impl Waiting<'_> {
     async fn outcome(&self) -> Result<Outcome> {
         let mut patience = Patience::default();
         // A run is known, and so is what it was started with.
-        let machine = match self.shell.run {
-            Some(_) => None,
-            None => {
-                let machine = self.register(&mut patience).await?;
-                self.remember(&mut patience, machine).await?;
-                Some(machine)
-            }
+        let machine = if self.shell.run.is_some() {
+            None
+        } else {
+            let machine = self.register(&mut patience).await?;
+            self.remember(&mut patience, machine).await?;
+            Some(machine)
         };
         let join = Join {
             connection_id: self.connection.clone(),

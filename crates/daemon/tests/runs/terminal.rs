@@ -351,7 +351,7 @@ async fn real(tool: Tool, mode: PermissionMode, files: impl Fn(&str) -> Vec<(&'s
     let world = World::new().await;
     let mut spec = world.spec(tool, mode);
     spec.form = RunForm::Terminal;
-    spec.system_prompt = "You are the builder.\n[[say: the builder is here]]".to_owned();
+    "You are the builder.\n[[say: the builder is here]]".clone_into(&mut spec.system_prompt);
     let dir = world.dir.path().canonicalize().expect("exists");
     for (name, text) in files(spec.working_dir.to_str().expect("text")) {
         std::fs::create_dir_all(dir.join(name).parent().expect("a folder")).expect("a folder");

@@ -180,9 +180,9 @@ impl Attached {
                 }
             };
             // Silence: the screen was only too fast for this terminal.
-            if let Some(lent) = self.lent.as_ref().filter(|_| !why.is_empty() && lost_since.is_none()) {
+            if self.lent.is_some() && !why.is_empty() && lost_since.is_none() {
                 let why = output::one_line(&why);
-                lent.show(format!("\r\n\x1b[m[{why}; joining again, Ctrl-] leaves]\r\n").as_bytes())?;
+                screen::show(format!("\r\n\x1b[m[{why}; joining again, Ctrl-] leaves]\r\n").as_bytes())?;
             }
             lost_since.get_or_insert_with(Instant::now);
             let pause = sleep(if why.is_empty() { Duration::ZERO } else { PAUSE });
@@ -259,8 +259,8 @@ impl Attached {
                 let drawn = self.drawn.min(bytes.len() as u64);
                 self.drawn -= drawn;
                 self.at = self.at.map(|at| at + bytes.len() as u64 - drawn);
-                if let Some(lent) = &self.lent {
-                    lent.show(&bytes)?;
+                if self.lent.is_some() {
+                    screen::show(&bytes)?;
                 }
                 Ok(None)
             }

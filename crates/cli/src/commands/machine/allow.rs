@@ -15,6 +15,7 @@ use crate::this_home;
 
 /// What to permit.
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub struct Allow {
     /// A folder agents may work in, with everything below it.
     dirs: Vec<PathBuf>,
