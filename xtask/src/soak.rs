@@ -52,6 +52,13 @@ const TARGETS: &[Target] = &[
         repeats: Repeats::Rounds { variable: "CRASH_ROUNDS", each: 50 },
     },
     Target {
+        name: "streams on a disk that loses power",
+        package: "chatroom-streams",
+        file: "simulator",
+        filter: "whatever_the_disk_does",
+        repeats: Repeats::Rounds { variable: "SIMULATOR_SEEDS", each: 500 },
+    },
+    Target {
         name: "forged messages of daemons",
         package: "chatroom-server",
         file: "api",

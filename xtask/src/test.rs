@@ -2,7 +2,7 @@
 
 use crate::database::Database;
 use crate::steps::Steps;
-use crate::{bring, cargo, openapi, schemathesis};
+use crate::{bring, cargo, conformance, openapi, schemathesis};
 
 pub fn run() -> anyhow::Result<()> {
     let mut steps = Steps::begin();
@@ -33,6 +33,7 @@ pub fn run() -> anyhow::Result<()> {
         steps.step("made-up requests on PostgreSQL", || schemathesis::check(Some(database.url())));
     }
     drop(database);
+    steps.step("conformance of the streams", conformance::check);
     steps.step("documentation", || {
         let mut doc = cargo(&["doc", "--workspace", "--no-deps", "--locked", "--quiet"]);
         super::run(doc.env("RUSTDOCFLAGS", "--deny warnings"))

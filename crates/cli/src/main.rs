@@ -39,7 +39,9 @@ fn run(verb: Verb) -> Result<ExitCode> {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let shell = Shell::of_process()?;
     let mut runtime = match verb {
-        Verb::Up(_) | Verb::Server(_) | Verb::Machine(_) => tokio::runtime::Builder::new_multi_thread(),
+        Verb::Up(_) | Verb::Server(_) | Verb::Streams(_) | Verb::Machine(_) => {
+            tokio::runtime::Builder::new_multi_thread()
+        }
         _ => tokio::runtime::Builder::new_current_thread(),
     };
     let runtime = runtime.enable_all().build().context("the runtime cannot start")?;

@@ -12,6 +12,7 @@ mod openapi;
 mod report_progress;
 mod room;
 mod server;
+mod streams;
 mod supervise;
 mod task;
 mod task_complete;
@@ -42,6 +43,9 @@ pub enum Verb {
     Up(up::Up),
     /// Run the server alone.
     Server(server::Server),
+    /// Durable streams alone, for anyone who wants just that.
+    #[command(subcommand)]
+    Streams(streams::Streams),
     /// What an operator does at the server's computer: backups, and ways back in.
     #[command(subcommand)]
     Admin(admin::Admin),
@@ -92,6 +96,7 @@ pub async fn run(verb: Verb, shell: &Shell) -> Result<ExitCode> {
     match verb {
         Verb::Up(verb) => up::run(verb, shell).await,
         Verb::Server(verb) => server::run(verb, shell).await,
+        Verb::Streams(streams::Streams::Serve(verb)) => streams::serve(verb, shell).await,
         Verb::Admin(verb) => admin::run(verb, shell).await,
         Verb::Auth(verb) => auth::run(verb, shell).await,
         Verb::Room(verb) => room::run(verb, shell).await,

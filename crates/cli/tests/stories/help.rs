@@ -4,10 +4,12 @@ use std::fmt::Write as _;
 
 use crate::desk::Desk;
 
-const VERBS: [&str; 50] = [
+const VERBS: [&str; 52] = [
     "",
     "up",
     "server",
+    "streams",
+    "streams serve",
     "admin",
     "admin reset-password",
     "admin sign-in-link",

@@ -13,6 +13,7 @@ mod network;
 mod rooms;
 mod service;
 mod stdin;
+mod streams;
 mod terminal;
 mod trouble;
 mod up;
