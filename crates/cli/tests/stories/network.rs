@@ -196,3 +196,50 @@ async fn a_server_that_restarts_is_found_again_without_noise() {
     assert_eq!(ended.err.matches("the server is restarting").count(), 1, "{}", ended.all());
     assert!(!ended.err.contains("not connected"), "{}", ended.all());
 }
+
+/// The open TCP connections of a process: its own descriptors of them, and what they connect.
+#[cfg(target_os = "linux")]
+fn connections(pid: i32) -> Vec<(std::os::fd::OwnedFd, SocketAddr, SocketAddr)> {
+    use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
+    let process = Pid::from_raw(pid).expect("a process id");
+    let process = pidfd_open(process, PidfdFlags::empty()).expect("the process lives");
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(format!("/proc/{pid}/fd")).expect("its descriptors").flatten() {
+        let number = entry.file_name().to_string_lossy().parse().expect("a number");
+        // One that is no socket, or closed by now.
+        let Ok(fd) = pidfd_getfd(&process, number, PidfdGetfdFlags::empty()) else { continue };
+        let (near, far) = (rustix::net::getsockname(&fd), rustix::net::getpeername(&fd));
+        if let (Ok(near), Ok(Some(far))) = (near, far)
+            && let (Ok(near), Ok(far)) = (SocketAddr::try_from(near), SocketAddr::try_from(far))
+        {
+            found.push((fd, near, far));
+        }
+    }
+    found
+}
+
+/// Nagle's algorithm holds small writes back for 40 ms: it is off on whatever server and daemon accepted or dialled.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn no_connection_holds_small_writes_back() {
+    let world = World::start().await;
+    let ada = world.user("ada").await;
+    let desk = joined(&world, &ada).await;
+    desk.run("machine daemon start").await.exits(0);
+    let port = url::Url::parse(&world.url()).expect("a URL").port().expect("a port");
+    // A page that stays open, beside the tunnel.
+    let page = ada.follow("/api/events").await;
+    let daemon = desk.file("daemon.pid")["pid"].as_i64().and_then(|pid| i32::try_from(pid).ok()).expect("a pid");
+    let own = i32::try_from(std::process::id()).expect("a pid");
+    let dialled = connections(daemon);
+    let mut accepted = connections(own);
+    // Other tests have servers of their own in this process.
+    accepted.retain(|(_, near, _)| near.port() == port);
+    assert!(dialled.iter().any(|(_, _, far)| far.port() == port), "{dialled:?}");
+    assert!(accepted.len() >= 2, "{accepted:?}");
+    for (fd, near, far) in dialled.iter().chain(&accepted) {
+        assert!(rustix::net::sockopt::tcp_nodelay(fd).expect("the option"), "{near} to {far}");
+    }
+    drop(page);
+    stop(&desk).await;
+}

@@ -145,7 +145,7 @@ fn reason(
         AgentStatus::NeedsYou => Some("waits for the user of its machine".to_owned()),
         AgentStatus::Working => {
             let in_terminal = run.is_some_and(|run| run.form == RunForm::Terminal && run.live());
-            in_terminal.then(|| "in a terminal, where alone one sees what it does".to_owned())
+            in_terminal.then(|| "in a terminal; attach to it to see what it does".to_owned())
         }
         AgentStatus::Stopped | AgentStatus::Stopping | AgentStatus::Unknown => None,
     }

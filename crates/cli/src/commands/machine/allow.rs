@@ -66,7 +66,7 @@ pub fn run(verb: &Allow, shell: &Shell) -> Result<ExitCode> {
             "Agents are not started in a terminal any more; those that run go on."
         } else {
             "Agents may be started in a terminal: what you type in `chatroom agent attach` is typed on this machine, \
-             as you."
+             as you. Whether a program asks there before it acts is up to its own settings."
         });
     }
     if verb.list || (verb.dirs.is_empty() && !verb.auto && !verb.terminal) {
