@@ -187,6 +187,16 @@ pub fn allow_terminal(shell: &Shell, terminal: bool) -> Result<()> {
     Ok(Policy::set_terminal(&open(shell)?, terminal)?)
 }
 
+/// Trusts what projects in a folder bring along for agent programs; returns its real path.
+pub fn trust_directory(shell: &Shell, dir: &Path) -> Result<PathBuf> {
+    Ok(Policy::trust_dir(&open(shell)?, dir)?)
+}
+
+/// Takes that back; returns whether it was trusted.
+pub fn distrust_directory(shell: &Shell, dir: &Path) -> Result<bool> {
+    Ok(Policy::distrust_dir(&open(shell)?, dir)?)
+}
+
 /// Lets agents act without asking, or not.
 pub fn allow_auto(shell: &Shell, auto: bool) -> Result<()> {
     Ok(Policy::set_auto(&open(shell)?, auto)?)

@@ -10,6 +10,7 @@ use chatroom_protocol::Tool;
 use chatroom_protocol::api::agents::{PermissionMode, RunForm};
 use serde::{Deserialize, Serialize};
 
+use crate::harness;
 use crate::home::{Home, HomeError, person_home};
 
 const FILE: &str = "policy.json";
@@ -56,6 +57,19 @@ pub enum PolicyError {
          chatroom machine allow --terminal"
     )]
     NoTerminal,
+    /// The project could let the tool act without asking.
+    #[error(
+        "{} could let {tool} act without asking; to trust what is in this folder, run on that machine: \
+         chatroom machine allow --trust {}", .file.display(), quoted(&.dir.display().to_string())
+    )]
+    Untrusted {
+        /// The tool, which cannot be told to leave it alone.
+        tool: Tool,
+        /// What was found.
+        file: PathBuf,
+        /// The working directory.
+        dir: PathBuf,
+    },
     /// The tool has no way to ask.
     #[error(
         "{0} cannot ask before it acts, so it runs in mode auto only; to permit that, run on that machine: \
@@ -72,6 +86,9 @@ pub struct Policy {
     pub version: u32,
     /// Where agents may work: these folders and what is in them.
     pub allowed_directories: Vec<PathBuf>,
+    /// What projects in these folders bring along for agent programs (settings, hooks, plugins) holds in mode `ask` too.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub trusted_directories: Vec<PathBuf>,
     /// Whether agents may act without asking.
     pub allow_auto: bool,
     /// Whether agents may be started in a terminal, into which the server passes on what its people type.
@@ -81,7 +98,13 @@ pub struct Policy {
 
 impl Default for Policy {
     fn default() -> Self {
-        Self { version: VERSION, allowed_directories: Vec::new(), allow_auto: false, allow_terminal: false }
+        Self {
+            version: VERSION,
+            allowed_directories: Vec::new(),
+            trusted_directories: Vec::new(),
+            allow_auto: false,
+            allow_terminal: false,
+        }
     }
 }
 
@@ -101,29 +124,64 @@ impl Policy {
 
     /// Lets agents work in `dir` and below; returns its canonical path.
     pub fn allow_dir(home: &Home, dir: &Path) -> Result<PathBuf, PolicyError> {
+        Self::add(home, dir, |policy| &mut policy.allowed_directories)
+    }
+
+    /// Takes a permission back; returns whether it was there.
+    pub fn disallow_dir(home: &Home, dir: &Path) -> Result<bool, PolicyError> {
+        Self::remove(home, dir, |policy| &mut policy.allowed_directories)
+    }
+
+    /// Trusts what projects in `dir` and below bring along for agent programs; returns its canonical path.
+    pub fn trust_dir(home: &Home, dir: &Path) -> Result<PathBuf, PolicyError> {
+        Self::add(home, dir, |policy| &mut policy.trusted_directories)
+    }
+
+    /// Takes that back; returns whether it was trusted.
+    pub fn distrust_dir(home: &Home, dir: &Path) -> Result<bool, PolicyError> {
+        Self::remove(home, dir, |policy| &mut policy.trusted_directories)
+    }
+
+    fn add(home: &Home, dir: &Path, to: fn(&mut Self) -> &mut Vec<PathBuf>) -> Result<PathBuf, PolicyError> {
         let canonical = folder(dir)?;
         if is_too_wide(&canonical) {
             return Err(PolicyError::TooWide(canonical));
         }
         Self::change(home, |policy| {
-            if !policy.allowed_directories.contains(&canonical) {
-                policy.allowed_directories.push(canonical.clone());
+            let folders = to(policy);
+            if !folders.contains(&canonical) {
+                folders.push(canonical.clone());
             }
         })?;
         Ok(canonical)
     }
 
-    /// Takes a permission back; returns whether it was there.
-    pub fn disallow_dir(home: &Home, dir: &Path) -> Result<bool, PolicyError> {
+    fn remove(home: &Home, dir: &Path, from: fn(&mut Self) -> &mut Vec<PathBuf>) -> Result<bool, PolicyError> {
         // What was removed meanwhile has no canonical path.
         let canonical = fs::canonicalize(dir).unwrap_or_else(|_| dir.to_owned());
         let mut found = false;
         Self::change(home, |policy| {
-            let before = policy.allowed_directories.len();
-            policy.allowed_directories.retain(|allowed| *allowed != canonical && allowed != dir);
-            found = policy.allowed_directories.len() < before;
+            let folders = from(policy);
+            let before = folders.len();
+            folders.retain(|known| *known != canonical && known != dir);
+            found = folders.len() < before;
         })?;
         Ok(found)
+    }
+
+    /// Returns whether a tool that is to ask must leave alone what the project brings along for it.
+    pub fn leaves_out(&self, tool: Tool, mode: PermissionMode, working_dir: &Path) -> Result<bool, PolicyError> {
+        let trusted = within(&self.trusted_directories, working_dir);
+        if mode == PermissionMode::Auto || trusted {
+            return Ok(false);
+        }
+        let home = person_home().map(|home| fs::canonicalize(&home).unwrap_or(home));
+        let project = &harness::spec(tool).project;
+        match (project.found(working_dir, home.as_deref()), &project.without) {
+            (None, _) => Ok(false),
+            (Some(_), Some(_)) => Ok(true),
+            (Some(file), None) => Err(PolicyError::Untrusted { tool, file, dir: working_dir.to_owned() }),
+        }
     }
 
     /// Lets agents act without asking, or takes that back.
@@ -139,13 +197,11 @@ impl Policy {
     /// Returns the canonical path of `dir` if agents may work there.
     pub fn allows(&self, dir: &Path) -> Result<PathBuf, PolicyError> {
         let canonical = folder(dir)?;
-        let is_allowed = self
-            .allowed_directories
-            .iter()
-            // A folder may have become a link since; the file may have been edited.
-            .filter_map(|allowed| folder(allowed).ok())
-            .any(|allowed| !is_too_wide(&allowed) && canonical.starts_with(&allowed));
-        if is_allowed { Ok(canonical) } else { Err(PolicyError::NotAllowed { dir: canonical.display().to_string() }) }
+        if within(&self.allowed_directories, &canonical) {
+            Ok(canonical)
+        } else {
+            Err(PolicyError::NotAllowed { dir: canonical.display().to_string() })
+        }
     }
 
     /// Returns whether a tool may run in a mode.
@@ -173,6 +229,13 @@ impl Policy {
             .map_err(|error| PolicyError::Unreadable { path: home.join(FILE), why: error.to_string() })?;
         Ok(home.write(FILE, &content)?)
     }
+}
+
+/// Returns whether a canonical path is one of these folders, or in one.
+fn within(folders: &[PathBuf], canonical: &Path) -> bool {
+    // A folder may have become a link since; the file may have been edited.
+    let folders = folders.iter().filter_map(|path| folder(path).ok());
+    folders.into_iter().any(|folder| !is_too_wide(&folder) && canonical.starts_with(&folder))
 }
 
 fn folder(dir: &Path) -> Result<PathBuf, PolicyError> {

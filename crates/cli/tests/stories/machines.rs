@@ -60,22 +60,26 @@ async fn a_machine_is_renamed_and_removed() {
 #[tokio::test]
 async fn only_local_verbs_change_what_a_machine_permits() {
     let desk = Desk::new();
-    let none = desk.run("machine allow --list --json").await.exits(0).json();
-    assert_eq!(none, json!({ "allowedDirectories": [], "allowAuto": false, "allowTerminal": false }));
+    let nothing =
+        json!({ "allowedDirectories": [], "trustedDirectories": [], "allowAuto": false, "allowTerminal": false });
+    assert_eq!(desk.run("machine allow --list --json").await.exits(0).json(), nothing);
     desk.run("machine allow .").await.exits(0);
     desk.run("machine allow --auto").await.exits(0);
     let work = desk.work_dir().canonicalize().expect("a folder");
-    let both = desk.run("machine allow --list --json").await.exits(0).json();
-    assert_eq!(both, json!({ "allowedDirectories": [work], "allowAuto": true, "allowTerminal": false }));
+    desk.run("machine allow --trust .").await.exits(0);
+    let all = desk.run("machine allow --list --json").await.exits(0).json();
+    let permitted = json!({ "allowedDirectories": [work], "trustedDirectories": [work], "allowAuto": true, "allowTerminal": false });
+    assert_eq!(all, permitted);
+    desk.run("machine allow --trust").await.exits(2);
 
     for dir in ["/", "..", "nowhere"] {
         let refused = desk.run(&format!("machine allow {dir}")).await.exits(1);
         assert!(!refused.err.is_empty(), "{}", refused.all());
     }
     desk.run("machine allow --remove --auto").await.exits(0);
+    desk.run("machine allow --remove --trust .").await.exits(0);
     desk.run("machine allow --remove .").await.exits(0);
-    let none = desk.run("machine allow --json").await.exits(0).json();
-    assert_eq!(none, json!({ "allowedDirectories": [], "allowAuto": false, "allowTerminal": false }));
+    assert_eq!(desk.run("machine allow --json").await.exits(0).json(), nothing);
 }
 
 #[tokio::test]

@@ -20,8 +20,8 @@ use super::calls::{Calls, is_empty};
 use super::launch::Slot::{Model, Prompt, Word};
 use super::parts::Parts;
 use super::{
-    CTRL_C, ESCAPE, Harness, Out, Signal, TerminalForm, ToolSpec, content_text, needs_nobody, one_line, start_of,
-    text_of, unknown,
+    CTRL_C, ESCAPE, Harness, Out, Project, Signal, TerminalForm, ToolSpec, Without, content_text, needs_nobody,
+    one_line, start_of, text_of, unknown,
 };
 use crate::supervisor::RunSpec;
 use crate::supervisor::event::{RunEvent, Words};
@@ -36,6 +36,10 @@ pub(super) const OPENCODE: ToolSpec = ToolSpec {
     auto_argv: &[],
     last_argv: &[],
     env: &[("OPENCODE_DISABLE_AUTOUPDATE", "1")],
+    project: Project {
+        settings: &["opencode.json", "opencode.jsonc", ".opencode"],
+        without: Some(Without { argv: &[], env: &[("OPENCODE_DISABLE_PROJECT_CONFIG", "1")] }),
+    },
     // `opencode`, bare; it ends a turn at the second Escape.
     terminal: TerminalForm { argv: &[], last_argv: &[], interrupt: &[ESCAPE, ESCAPE] },
 };
@@ -49,6 +53,7 @@ pub(super) const CURSOR: ToolSpec = ToolSpec {
     auto_argv: &[Word("--force")],
     last_argv: &[Word("acp")],
     env: &[],
+    project: Project { settings: &[".cursor/cli.json"], without: None },
     // `agent chat PROMPT`
     terminal: TerminalForm { argv: &[Model("--model")], last_argv: &[Word("chat"), Prompt], interrupt: &[CTRL_C] },
 };

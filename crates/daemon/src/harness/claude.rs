@@ -17,8 +17,8 @@ use uuid::Uuid;
 use super::launch::Slot::{JoinedModel, JoinedPromptFile, Prompt, Word};
 use super::parts::Parts;
 use super::{
-    ESCAPE, Harness, Out, Signal, TerminalForm, ToolSpec, content_text, needs_nobody, one_line, start_of, text_of,
-    unknown,
+    ESCAPE, Harness, Out, Project, Signal, TerminalForm, ToolSpec, Without, content_text, needs_nobody, one_line,
+    start_of, text_of, unknown,
 };
 use crate::supervisor::event::{RunEvent, Words};
 
@@ -43,6 +43,10 @@ pub(super) const SPEC: ToolSpec = ToolSpec {
     auto_argv: &[Word("--dangerously-skip-permissions")],
     last_argv: &[],
     env: &[("DISABLE_AUTOUPDATER", "1")],
+    project: Project {
+        settings: &[".claude/settings.json", ".claude/settings.local.json"],
+        without: Some(Without { argv: &[Word("--setting-sources=user")], env: &[] }),
+    },
     // `claude PROMPT`; the model goes by its variable, see `launch.rs`.
     terminal: TerminalForm { argv: &[], last_argv: &[Prompt], interrupt: &[ESCAPE] },
 };

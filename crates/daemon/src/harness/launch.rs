@@ -90,6 +90,9 @@ pub fn compose(run: &RunSpec) -> Result<Launch, CannotLaunch> {
         RunForm::Terminal if run.mode == PermissionMode::Ask => [tool.terminal.argv, &[], tool.terminal.last_argv],
         RunForm::Terminal => [tool.terminal.argv, tool.auto_argv, tool.terminal.last_argv],
     };
+    let without = tool.project.without.as_ref().filter(|_| run.without_project_settings);
+    let [first, by_mode, last] = slots;
+    let slots = [first, by_mode, without.map_or(&[], |without| without.argv), last];
     let has_prompt = !run.system_prompt.is_empty();
     let args: Vec<OsString> = slots.into_iter().flatten().flat_map(|slot| fill(*slot, run)).collect();
     let takes = |wanted: fn(&Slot) -> bool| slots.into_iter().flatten().any(wanted);
@@ -141,7 +144,9 @@ fn fill(slot: Slot, run: &RunSpec) -> Vec<OsString> {
 
 fn environment(run: &RunSpec) -> Result<Vec<(String, String)>, CannotLaunch> {
     let mut env = run.env.clone();
-    for (name, value) in spec(run.tool).env {
+    let tool = spec(run.tool);
+    let without = tool.project.without.as_ref().filter(|_| run.without_project_settings);
+    for (name, value) in tool.env.iter().chain(without.map_or(&[][..], |without| without.env)) {
         set(&mut env, name, (*value).to_owned());
     }
     // opencode believes this variable more than its real working directory.

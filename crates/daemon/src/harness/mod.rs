@@ -17,6 +17,8 @@ mod parts;
 mod pi;
 pub mod verbs;
 
+use std::path::{Path, PathBuf};
+
 use chatroom_protocol::Tool;
 use chatroom_protocol::api::agents::PermissionMode;
 use chatroom_protocol::api::auth::Decision;
@@ -46,6 +48,8 @@ pub struct ToolSpec {
     pub last_argv: &'static [Slot],
     /// Variables every run of it gets.
     pub env: &'static [(&'static str, &'static str)],
+    /// What a project may bring along for it.
+    pub project: Project,
     /// How a person starts it in a terminal.
     pub terminal: TerminalForm,
 }
@@ -65,6 +69,34 @@ pub struct TerminalForm {
 const ESCAPE: &str = "\x1b";
 /// Ctrl-C.
 const CTRL_C: &str = "\x03";
+
+/// What of a project could let a tool act without asking: rules, hooks, plugins.
+#[derive(Debug)]
+pub struct Project {
+    /// Where that may be, in the working directory or above it.
+    pub settings: &'static [&'static str],
+    /// How the tool is told to leave it alone; `None`: it cannot be told.
+    pub without: Option<Without>,
+}
+
+/// What makes a tool leave a project's settings alone.
+#[derive(Debug)]
+pub struct Without {
+    /// Further arguments.
+    pub argv: &'static [Slot],
+    /// Further variables.
+    pub env: &'static [(&'static str, &'static str)],
+}
+
+impl Project {
+    /// Returns the first of them that a working directory has.
+    pub fn found(&self, working_dir: &Path, home: Option<&Path>) -> Option<PathBuf> {
+        // What is in a person's home is theirs.
+        let folders = working_dir.ancestors().take_while(|folder| Some(*folder) != home);
+        let all = folders.flat_map(|folder| self.settings.iter().map(|name| folder.join(name)));
+        all.into_iter().find(|path| path.symlink_metadata().is_ok())
+    }
+}
 
 /// Every tool there is.
 pub const TOOLS: [&ToolSpec; 4] = [&claude::SPEC, &acp::OPENCODE, &acp::CURSOR, &pi::SPEC];
@@ -271,6 +303,7 @@ mod tests {
             model: None,
             working_dir: "/srv/project".into(),
             mode,
+            without_project_settings: false,
             form: RunForm::Managed,
             system_prompt: "role".to_owned(),
             env: Vec::new(),

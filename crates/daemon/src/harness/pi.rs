@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::launch::Slot::{Model, Prompt, PromptFile, Word};
 use super::parts::Parts;
-use super::{ESCAPE, Harness, Out, Signal, TerminalForm, ToolSpec, content_text, start_of, text_of, unknown};
+use super::{ESCAPE, Harness, Out, Project, Signal, TerminalForm, ToolSpec, content_text, start_of, text_of, unknown};
 use crate::supervisor::event::{RunEvent, Words};
 
 pub(super) const SPEC: ToolSpec = ToolSpec {
@@ -24,6 +24,8 @@ pub(super) const SPEC: ToolSpec = ToolSpec {
     auto_argv: &[],
     last_argv: &[],
     env: &[],
+    // It never asks, so it is no less free without them.
+    project: Project { settings: &[], without: None },
     // `pi PROMPT`
     terminal: TerminalForm { argv: &[Model("--model")], last_argv: &[Prompt], interrupt: &[ESCAPE] },
 };

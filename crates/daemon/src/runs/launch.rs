@@ -4,6 +4,7 @@ use std::io;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
+use chatroom_protocol::api::agents::RunForm;
 use chatroom_protocol::api::daemon::StartRun;
 
 use crate::credentials::Credentials;
@@ -33,6 +34,8 @@ pub(super) fn prepare(ground: &Ground, start: &StartRun) -> Result<RunSpec, Stri
     policy.allows_form(start.form).map_err(|error| error.to_string())?;
     policy.allows_mode(start.tool, start.mode).map_err(|error| error.to_string())?;
     let working_dir = policy.allows(Path::new(&start.working_dir)).map_err(|error| error.to_string())?;
+    let without_project_settings = start.form == RunForm::Managed
+        && policy.leaves_out(start.tool, start.mode, &working_dir).map_err(|error| error.to_string())?;
     let ambient = ground.ambient.clone().with_file(home).map_err(|error| error.to_string())?;
     let program = detect::program(start.tool, &SearchPath::from(&ambient)).ok_or_else(|| {
         format!(
@@ -64,6 +67,7 @@ pub(super) fn prepare(ground: &Ground, start: &StartRun) -> Result<RunSpec, Stri
         model: start.model.clone(),
         working_dir,
         mode: start.mode,
+        without_project_settings,
         form: start.form,
         system_prompt: start.system_prompt.clone(),
         env,

@@ -103,6 +103,15 @@ impl<'a> Run<'a> {
         };
         let ProcessId { pid, start_time } = run.tool.id;
         run.write(RunEvent::ToolStarted { pid, start_time });
+        if spec.without_project_settings {
+            let text = format!(
+                "what this project brings along for {} (settings, hooks, plugins, and with them its instructions) is \
+                 left out; to use it, run on this machine: chatroom machine allow --trust {}",
+                spec.tool,
+                spec.working_dir.display()
+            );
+            run.write(RunEvent::Notice { text });
+        }
         let effects = run.conversation.begin();
         run.apply(effects);
         Ok(run)

@@ -24,6 +24,9 @@ pub struct RunSpec {
     pub working_dir: PathBuf,
     /// Whether it asks.
     pub mode: PermissionMode,
+    /// Whether the tool leaves alone what the project brings along for it, which nobody trusts.
+    #[serde(default)]
+    pub without_project_settings: bool,
     /// How it is driven.
     pub form: RunForm,
     /// The role prompt; may be empty.

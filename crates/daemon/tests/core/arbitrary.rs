@@ -210,6 +210,7 @@ fn begun(tool: Tool) -> Conversation {
         model: None,
         working_dir: "/srv/project".into(),
         mode,
+        without_project_settings: false,
         form: RunForm::Managed,
         system_prompt: String::new(),
         env: Vec::new(),

@@ -180,6 +180,36 @@ fn agents_work_where_they_are_allowed_and_nowhere_else() {
 }
 
 #[test]
+fn what_a_project_brings_along_for_a_tool_that_asks_holds_only_where_it_is_trusted() {
+    let (dir, home) = home();
+    let project = dir.path().canonicalize().unwrap().join("project");
+    let deep = project.join("deep");
+    std::fs::create_dir_all(&deep).unwrap();
+    let leaves_out = |tool, mode| Policy::load(&home).unwrap().leaves_out(tool, mode, &deep);
+    for tool in Tool::ALL {
+        assert!(!leaves_out(tool, PermissionMode::Ask).unwrap(), "{tool}: there is nothing");
+    }
+    for name in [".claude", ".cursor"] {
+        std::fs::create_dir(project.join(name)).unwrap();
+    }
+    for name in [".claude/settings.local.json", ".cursor/cli.json", "opencode.jsonc"] {
+        std::fs::write(project.join(name), "{}").unwrap();
+    }
+    for tool in [Tool::Claude, Tool::Opencode] {
+        assert!(leaves_out(tool, PermissionMode::Ask).unwrap(), "{tool}");
+        assert!(!leaves_out(tool, PermissionMode::Auto).unwrap(), "{tool} asks nobody anyway");
+    }
+    let refused = leaves_out(Tool::Cursor, PermissionMode::Ask).unwrap_err().to_string();
+    assert!(refused.contains(".cursor/cli.json") && refused.contains("chatroom machine allow --trust /"), "{refused}");
+    Policy::trust_dir(&home, &project).unwrap();
+    for tool in Tool::ALL {
+        assert!(!leaves_out(tool, PermissionMode::Ask).unwrap(), "{tool}");
+    }
+    assert!(Policy::distrust_dir(&home, &project).unwrap());
+    assert!(leaves_out(Tool::Claude, PermissionMode::Ask).unwrap());
+}
+
+#[test]
 fn the_whole_home_is_never_allowed_not_even_by_an_edited_file() {
     let (_dir, home) = home();
     let person = person_home().unwrap().canonicalize().unwrap();

@@ -17,6 +17,7 @@ fn run(tool: Tool, mode: PermissionMode) -> RunSpec {
         model: None,
         working_dir: "/srv/project".into(),
         mode,
+        without_project_settings: false,
         form: RunForm::Managed,
         system_prompt: String::new(),
         env: vec![("PATH".to_owned(), "/bin".to_owned())],
@@ -171,4 +172,24 @@ fn in_a_terminal_a_tool_is_started_as_a_person_would() {
     assert!(started(Tool::Claude, Ask, None, "").0.is_empty());
     let pi = RunSpec { form: RunForm::Terminal, ..run(Tool::Pi, Ask) };
     assert!(matches!(compose(&pi), Err(CannotLaunch::CannotAsk(Tool::Pi))));
+}
+
+#[test]
+fn what_an_untrusted_project_brings_along_is_left_out() {
+    for (tool, word, variable) in [
+        (Tool::Claude, Some("--setting-sources=user"), None),
+        (Tool::Opencode, None, Some("OPENCODE_DISABLE_PROJECT_CONFIG")),
+    ] {
+        for without in [true, false] {
+            let mut run = run(tool, PermissionMode::Ask);
+            run.without_project_settings = without;
+            let launch = compose(&run).expect("composed");
+            if let Some(word) = word {
+                assert_eq!(launch.args.iter().any(|arg| arg == word), without, "{:?}", launch.args);
+            }
+            if let Some(variable) = variable {
+                assert_eq!(launch.env.iter().any(|(name, _)| name == variable), without, "{:?}", launch.env);
+            }
+        }
+    }
 }

@@ -6,6 +6,7 @@ use chatroom_daemon::supervisor::client::{self, Error};
 use chatroom_daemon::supervisor::event::RunEvent;
 use chatroom_protocol::Tool;
 use chatroom_protocol::api::agents::PermissionMode;
+use serde_json::json;
 
 use crate::world::{RUN_TOKEN, Run, World, supervisor};
 
@@ -65,5 +66,26 @@ async fn the_token_shows_nowhere_however_it_is_printed() {
     for file in ["events.jsonl", "output.log"] {
         let text = std::fs::read_to_string(run.spec.run_dir.join(file)).expect("reads");
         assert!(!text.contains(head) && !text.contains(tail), "{file}: {text}");
+    }
+}
+
+#[tokio::test]
+async fn a_hook_of_a_project_runs_only_where_the_project_is_trusted() {
+    for trusted in [true, false] {
+        let world = World::new().await;
+        let mut spec = world.spec(Tool::Claude, PermissionMode::Ask);
+        spec.without_project_settings = !trusted;
+        let hook = spec.working_dir.join("hooked");
+        let settings = json!({ "hooks": { "SessionStart": [{ "hooks": [
+            { "type": "command", "command": format!("touch '{}'", hook.display()) }] }] } });
+        std::fs::create_dir_all(spec.working_dir.join(".claude")).expect("a folder");
+        std::fs::write(spec.working_dir.join(".claude/settings.json"), settings.to_string()).expect("a file");
+        let mut run = Run::start(spec).await;
+        run.tell("[[say: hello]]").await;
+        assert_eq!(hook.exists(), trusted, "{:#?}", run.story());
+        let notice =
+            run.has(|event| matches!(event, RunEvent::Notice { text } if text.contains("machine allow --trust")));
+        assert_eq!(notice, !trusted, "{:#?}", run.story());
+        run.stop().await;
     }
 }

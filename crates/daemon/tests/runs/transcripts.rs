@@ -47,6 +47,7 @@ impl Replay {
             model: None,
             working_dir: "/srv/project".into(),
             mode,
+            without_project_settings: false,
             form: RunForm::Managed,
             system_prompt: String::new(),
             env: Vec::new(),

@@ -101,6 +101,7 @@ impl World {
             model: None,
             working_dir: self.work(),
             mode,
+            without_project_settings: false,
             form: RunForm::Managed,
             system_prompt: "You are the builder. -- Reply in one line.".to_owned(),
             env,

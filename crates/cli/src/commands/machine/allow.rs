@@ -1,7 +1,7 @@
 //! `chatroom machine allow`: the one way to change what this machine permits. No server is asked.
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -19,6 +19,9 @@ use crate::this_home;
 pub struct Allow {
     /// A folder agents may work in, with everything below it.
     dirs: Vec<PathBuf>,
+    /// What projects in the folders bring along for agent programs (settings, hooks, plugins) holds in mode ask too.
+    #[arg(long, requires = "dirs")]
+    trust: bool,
     /// Agents may act without asking.
     #[arg(long)]
     auto: bool,
@@ -39,7 +42,9 @@ pub struct Allow {
 pub fn run(verb: &Allow, shell: &Shell) -> Result<ExitCode> {
     for dir in &verb.dirs {
         let full = shell.cwd.join(dir);
-        if verb.remove {
+        if verb.trust {
+            trust(verb, shell, &full)?;
+        } else if verb.remove {
             let was = this_home::forbid_directory(shell, &full)?;
             let full = full.display();
             output::talk(if was {
@@ -73,6 +78,7 @@ pub fn run(verb: &Allow, shell: &Shell) -> Result<ExitCode> {
         let policy = this_home::policy(shell)?;
         let view = json!({
             "allowedDirectories": policy.allowed_directories,
+            "trustedDirectories": policy.trusted_directories,
             "allowAuto": policy.allow_auto,
             "allowTerminal": policy.allow_terminal,
         });
@@ -88,8 +94,23 @@ pub fn run(verb: &Allow, shell: &Shell) -> Result<ExitCode> {
                     }
                 }
             }
+            for dir in &policy.trusted_directories {
+                let _ = writeln!(text, "trusted      {}", dir.display());
+            }
             text
         })?;
     }
     Ok(DONE)
+}
+
+fn trust(verb: &Allow, shell: &Shell, full: &Path) -> Result<()> {
+    output::talk(if !verb.remove {
+        let real = this_home::trust_directory(shell, full)?;
+        format!("What projects in {} bring along for agent programs holds.", real.display())
+    } else if this_home::distrust_directory(shell, full)? {
+        format!("What projects in {} bring along is left out in mode ask.", full.display())
+    } else {
+        format!("{} was not trusted as such.", full.display())
+    });
+    Ok(())
 }
