@@ -255,7 +255,7 @@ fn is_too_wide(canonical: &Path) -> bool {
 }
 
 /// The path as a shell takes it for one word.
-fn quoted(path: &str) -> String {
+pub(crate) fn quoted(path: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+@".contains(c);
     if path.chars().all(is_plain) { path.to_owned() } else { format!("'{}'", path.replace('\'', r"'\''")) }
 }

@@ -53,7 +53,7 @@ pub(super) const CURSOR: ToolSpec = ToolSpec {
     auto_argv: &[Word("--force")],
     last_argv: &[Word("acp")],
     env: &[],
-    project: Project { settings: &[".cursor/cli.json"], without: None },
+    project: Project { settings: &[".cursor/cli.json", ".cursor/hooks.json", ".cursor/mcp.json"], without: None },
     // `agent chat PROMPT`
     terminal: TerminalForm { argv: &[Model("--model")], last_argv: &[Word("chat"), Prompt], interrupt: &[CTRL_C] },
 };

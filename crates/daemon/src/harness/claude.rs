@@ -44,7 +44,8 @@ pub(super) const SPEC: ToolSpec = ToolSpec {
     last_argv: &[],
     env: &[("DISABLE_AUTOUPDATER", "1")],
     project: Project {
-        settings: &[".claude/settings.json", ".claude/settings.local.json"],
+        // Settings, and skills and agents with hooks of their own; servers that are started without a question.
+        settings: &[".claude", ".mcp.json"],
         without: Some(Without { argv: &[Word("--setting-sources=user")], env: &[] }),
     },
     // `claude PROMPT`; the model goes by its variable, see `launch.rs`.

@@ -29,6 +29,7 @@ use super::spec::RunSpec;
 use super::tool::{MAX_LINE, Tool};
 use super::wire::{Ask, Done, Refused};
 use crate::harness;
+use crate::policy::quoted;
 use crate::process::ProcessId;
 use crate::process::orphans;
 use crate::process::tree::{self, Root};
@@ -108,7 +109,7 @@ impl<'a> Run<'a> {
                 "what this project brings along for {} (settings, hooks, plugins, and with them its instructions) is \
                  left out; to use it, run on this machine: chatroom machine allow --trust {}",
                 spec.tool,
-                spec.working_dir.display()
+                quoted(&spec.working_dir.display().to_string())
             );
             run.write(RunEvent::Notice { text });
         }

@@ -189,10 +189,8 @@ fn what_a_project_brings_along_for_a_tool_that_asks_holds_only_where_it_is_trust
     for tool in Tool::ALL {
         assert!(!leaves_out(tool, PermissionMode::Ask).unwrap(), "{tool}: there is nothing");
     }
-    for name in [".claude", ".cursor"] {
-        std::fs::create_dir(project.join(name)).unwrap();
-    }
-    for name in [".claude/settings.local.json", ".cursor/cli.json", "opencode.jsonc"] {
+    std::fs::create_dir(project.join(".cursor")).unwrap();
+    for name in [".mcp.json", ".cursor/cli.json", "opencode.jsonc"] {
         std::fs::write(project.join(name), "{}").unwrap();
     }
     for tool in [Tool::Claude, Tool::Opencode] {

@@ -80,8 +80,12 @@ async fn a_hook_of_a_project_runs_only_where_the_project_is_trusted() {
             { "type": "command", "command": format!("touch '{}'", hook.display()) }] }] } });
         std::fs::create_dir_all(spec.working_dir.join(".claude")).expect("a folder");
         std::fs::write(spec.working_dir.join(".claude/settings.json"), settings.to_string()).expect("a file");
+        let served = spec.working_dir.join("served");
+        let servers = json!({ "mcpServers": { "own": { "command": "touch", "args": [served] } } });
+        std::fs::write(spec.working_dir.join(".mcp.json"), servers.to_string()).expect("a file");
         let mut run = Run::start(spec).await;
         run.tell("[[say: hello]]").await;
+        assert!(trusted || !served.exists(), "{:#?}", run.story());
         assert_eq!(hook.exists(), trusted, "{:#?}", run.story());
         let notice =
             run.has(|event| matches!(event, RunEvent::Notice { text } if text.contains("machine allow --trust")));
