@@ -11,6 +11,7 @@ pub mod error;
 pub mod ids;
 pub mod names;
 pub mod time;
+pub mod transcript;
 
 pub use error::{ErrorCode, Problem};
 pub use ids::{

@@ -12,7 +12,6 @@
 pub mod client;
 pub mod conversation;
 mod daemons;
-pub mod event;
 mod exit;
 mod hex;
 pub mod lines;
@@ -39,6 +38,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::harness::launch::{self, Launch};
 use crate::process::ProcessId;
+pub use chatroom_protocol::transcript as event;
 use daemons::{Daemons, Request};
 use log::EventLog;
 pub use log::read_events;

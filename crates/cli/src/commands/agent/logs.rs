@@ -3,8 +3,8 @@
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail};
-use chatroom_daemon::supervisor::event::{Fold, RunEvent, Sequenced};
 use chatroom_protocol::api::reports::{PermissionOutcome, TurnOutcome};
+use chatroom_protocol::transcript::{Fold, RunEvent, Sequenced};
 
 use super::{Logs, find};
 use crate::client::Client;

@@ -1,12 +1,13 @@
-//! What happens in a run, in the words its supervisor writes down.
+//! What happens in a run, in the words its supervisor writes down: the messages of a transcript.
 
-use chatroom_protocol::api::agents::RunActivity;
-use chatroom_protocol::api::reports::{PermissionOutcome, TurnOutcome};
-use chatroom_protocol::{PermissionId, PromptId, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use crate::api::agents::RunActivity;
+use crate::api::reports::{PermissionOutcome, TurnOutcome};
+use crate::{PermissionId, PromptId, Timestamp};
+
 /// Something with its place in the log of a run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Sequenced<T> {
     /// Counts up from 1.
@@ -18,14 +19,14 @@ pub struct Sequenced<T> {
 }
 
 /// One thing that happened in a run. Texts are capped, and never hold the run's token.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(tag = "type", rename_all = "snake_case", rename_all_fields = "camelCase")]
 pub enum RunEvent {
     /// The tool's process exists.
     ToolStarted {
         /// Its process id.
         pid: u32,
-        /// When it started, see [`crate::process::ProcessId`].
+        /// When it started, with which a process id is never taken for a later process's.
         start_time: u64,
     },
     /// The run does something else than before.
