@@ -4,10 +4,13 @@
 //! what was not synced. What a newcomer would get wrong: a write counts for nothing until the file was synced, and a
 //! new, renamed or removed name for nothing until its folder was.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use crate::lock;
 
 /// A file that is open.
 pub trait DiskFile: Send + Sync {
@@ -23,8 +26,10 @@ pub trait DiskFile: Send + Sync {
 
 /// Where an engine keeps everything. Names are relative, with one folder at most before them.
 pub trait Disk: Send + Sync {
-    /// Takes the place for this process alone, for as long as it lives.
+    /// Takes the place for this process alone, until it is given back or the process ends.
     fn lock(&self) -> io::Result<()>;
+    /// Gives it back.
+    fn unlock(&self);
     /// Makes a folder, durably, if it is not there; `""` is the place itself.
     fn make_folder(&self, folder: &str) -> io::Result<()>;
     /// Returns the files of a folder with their sizes; an error if there is no such folder.
@@ -48,7 +53,7 @@ pub trait Disk: Send + Sync {
 pub struct Folder {
     root: PathBuf,
     /// Held open for its lock.
-    lock: std::sync::OnceLock<File>,
+    lock: Mutex<Option<File>>,
 }
 
 /// From how many files on one barrier for the whole file system is cheaper than one for each.
@@ -58,7 +63,7 @@ const MANY: usize = 8;
 impl Folder {
     /// Names a folder; nothing is touched.
     pub fn new(root: impl Into<PathBuf>) -> Self {
-        Self { root: root.into(), lock: std::sync::OnceLock::new() }
+        Self { root: root.into(), lock: Mutex::new(None) }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -75,16 +80,15 @@ impl Disk for Folder {
     fn lock(&self) -> io::Result<()> {
         let path = self.path("lock");
         let file = OpenOptions::new().create(true).write(true).truncate(false).mode(0o600).open(&path)?;
-        match file.try_lock() {
-            Ok(()) => {
-                let _ = self.lock.set(file);
-                Ok(())
-            }
-            Err(TryLockError::WouldBlock) => {
-                Err(io::Error::new(io::ErrorKind::ResourceBusy, "it is in use by another process"))
-            }
-            Err(TryLockError::Error(error)) => Err(error),
+        if !lock::take(&file)? {
+            return Err(io::Error::new(io::ErrorKind::ResourceBusy, "it is in use by another process"));
         }
+        *self.lock.lock().unwrap_or_else(PoisonError::into_inner) = Some(file);
+        Ok(())
+    }
+
+    fn unlock(&self) {
+        *self.lock.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     fn make_folder(&self, folder: &str) -> io::Result<()> {

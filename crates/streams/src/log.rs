@@ -1,17 +1,13 @@
 //! One file of records.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
-use crate::frame;
+use crate::{frame, lock};
 
 /// What every log begins with: its kind and version.
 const MAGIC: &[u8; 8] = b"chatlog1";
-
-/// How long a lock is waited for: a child that was just forked holds its parent's until it is another program.
-const FORKED: Duration = Duration::from_secs(1);
 
 /// Why a log could not be opened, read or written.
 #[derive(Debug, thiserror::Error)]
@@ -79,7 +75,9 @@ impl Log {
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, LogError> {
         let path = path.into();
         let mut file = private(&path).map_err(|source| io_error(&path, source))?;
-        lock(&file, &path)?;
+        if !lock::take(&file).map_err(|source| io_error(&path, source))? {
+            return Err(LogError::InUse(path));
+        }
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes).map_err(|source| io_error(&path, source))?;
         let scan = scan(&bytes, &path)?;
@@ -217,19 +215,6 @@ fn scan(bytes: &[u8], path: &Path) -> Result<Scan, LogError> {
         return Err(LogError::Damaged { path: path.to_owned(), at: at as u64 });
     }
     Ok(Scan { end: at as u64, records })
-}
-
-/// Takes the lock of an open log.
-fn lock(file: &File, path: &Path) -> Result<(), LogError> {
-    let until = Instant::now() + FORKED;
-    loop {
-        match file.try_lock() {
-            Ok(()) => return Ok(()),
-            Err(TryLockError::WouldBlock) if Instant::now() < until => std::thread::sleep(Duration::from_millis(20)),
-            Err(TryLockError::WouldBlock) => return Err(LogError::InUse(path.to_owned())),
-            Err(TryLockError::Error(source)) => return Err(io_error(path, source)),
-        }
-    }
 }
 
 fn private(path: &Path) -> io::Result<File> {

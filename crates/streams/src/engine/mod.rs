@@ -22,7 +22,7 @@ mod view;
 mod wal;
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use bytes::Bytes;
@@ -48,25 +48,32 @@ use crate::protocol::{Start, json};
 #[derive(Clone)]
 pub struct Engine {
     shared: Arc<Shared>,
-    _threads: Option<Arc<Threads>>,
+    threads: Option<Arc<Threads>>,
 }
 
 /// The threads of an engine, ended with what is under way.
 struct Threads {
     shared: Arc<Shared>,
-    running: Vec<JoinHandle<()>>,
+    running: Mutex<Vec<JoinHandle<()>>>,
 }
 
-impl Drop for Threads {
-    fn drop(&mut self) {
+impl Threads {
+    fn end(&self) {
         self.shared.queue().closing = true;
         self.shared.arrived.notify_all();
         self.shared.chores().closing = true;
         self.shared.chore.notify_all();
-        for thread in self.running.drain(..) {
+        for thread in self.running.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
             // One that panicked has said so.
             let _ = thread.join();
         }
+        self.shared.disk.unlock();
+    }
+}
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        self.end();
     }
 }
 
@@ -75,20 +82,34 @@ impl Engine {
     pub fn start(folder: impl Into<PathBuf>, options: Options) -> Result<Self, OpenError> {
         let disk: Arc<dyn Disk> = Arc::new(Folder::new(folder));
         let (engine, committer, flusher) = Self::open(&disk, options)?;
-        let mut threads = Threads { shared: engine.shared.clone(), running: Vec::new() };
+        let threads = Threads { shared: engine.shared.clone(), running: Mutex::default() };
         let spawn = |name: &str, work: Box<dyn FnOnce() + Send>| {
             let thread = std::thread::Builder::new().name(name.into()).spawn(work);
             thread.map_err(|source| OpenError::io("a thread", source))
         };
-        threads.running.push(spawn("streams-log", Box::new(|| committer.run()))?);
-        threads.running.push(spawn("streams-files", Box::new(|| flusher.run()))?);
-        Ok(Self { shared: engine.shared, _threads: Some(Arc::new(threads)) })
+        for (name, work) in [
+            ("streams-log", Box::new(|| committer.run()) as Box<dyn FnOnce() + Send>),
+            ("streams-files", Box::new(|| flusher.run())),
+        ] {
+            let thread = spawn(name, work)?;
+            threads.running.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
+        }
+        Ok(Self { shared: engine.shared, threads: Some(Arc::new(threads)) })
+    }
+
+    /// Ends it: finishes what is under way, refuses what comes later, and leaves its folder to whoever opens it next.
+    ///
+    /// It waits for the disk, so this has no place on a thread that must not wait.
+    pub fn end(&self) {
+        if let Some(threads) = &self.threads {
+            threads.end();
+        }
     }
 
     /// Opens a store without starting threads: whoever calls this does the work of both writers.
     pub fn open(disk: &Arc<dyn Disk>, options: Options) -> Result<(Self, Committer, Flusher), OpenError> {
         let (shared, committer, flusher) = recovery::open(disk, options)?;
-        Ok((Self { shared, _threads: None }, committer, flusher))
+        Ok((Self { shared, threads: None }, committer, flusher))
     }
 
     /// Makes a stream, or finds that it is there as asked.
@@ -171,6 +192,11 @@ impl Engine {
     /// Returns how many streams there are, without deleted ones that are kept for their forks.
     pub fn count(&self) -> usize {
         self.shared.paths().len()
+    }
+
+    /// Returns the paths of all streams, in no order, without deleted ones that are kept for their forks.
+    pub fn paths(&self) -> Vec<String> {
+        self.shared.paths().keys().map(|path| path.as_ref().to_owned()).collect()
     }
 
     /// Waits until the engine has stopped because of a failed write.

@@ -6,17 +6,29 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::error::Refusal;
+use super::files;
 use super::shared::Shared;
 use super::stream::{Life, SharedFrame, Stream};
-use super::{files, stream};
+use crate::lines::Lines;
 use crate::protocol::content::Kind;
 use crate::protocol::{ContentType, Lifetime, Offset, Start, json};
 
+/// The generation of every file of lines.
+const LINES: u64 = 1;
+/// At which multiples a read of one ends.
+const LINES_PAGE: u64 = 1 << 20;
+
 /// A stream that was looked up.
 #[derive(Clone)]
-pub struct Reader {
-    shared: Arc<Shared>,
-    stream: Arc<Stream>,
+pub struct Reader(Source);
+
+/// Where its bytes are.
+#[derive(Clone)]
+enum Source {
+    /// In an engine.
+    Engine { shared: Arc<Shared>, stream: Arc<Stream> },
+    /// In a file of lines.
+    Lines(Arc<Lines>),
 }
 
 /// What is known of a stream beside its bytes.
@@ -48,36 +60,106 @@ pub struct View {
 
 impl Reader {
     pub(crate) fn new(shared: Arc<Shared>, stream: Arc<Stream>) -> Self {
-        Self { shared, stream }
+        Self(Source::Engine { shared, stream })
+    }
+
+    /// Reads a file of lines as a stream of JSON.
+    pub fn of_lines(lines: Lines) -> Self {
+        Self(Source::Lines(Arc::new(lines)))
     }
 
     /// Returns what is known of the stream.
-    pub fn about(&self) -> About {
-        let visible = self.stream.visible();
-        About {
-            content_type: self.stream.made.content_type.clone(),
-            lifetime: self.stream.made.lifetime.clone(),
-            tail: self.stream.offset(visible.tail),
-            closed: visible.closed,
+    pub fn about(&self) -> Result<About, Refusal> {
+        match &self.0 {
+            Source::Engine { stream, .. } => {
+                let visible = stream.visible();
+                Ok(About {
+                    content_type: self.content_type(),
+                    lifetime: stream.made.lifetime.clone(),
+                    tail: stream.offset(visible.tail),
+                    closed: visible.closed,
+                })
+            }
+            Source::Lines(lines) => {
+                let (tail, closed) = lines.tail().map_err(|_| Refusal::Unreadable)?;
+                let (content_type, lifetime) = (self.content_type(), Lifetime::Unbounded);
+                Ok(About { content_type, lifetime, tail: self.offset(tail), closed })
+            }
+        }
+    }
+
+    pub(crate) fn content_type(&self) -> ContentType {
+        match &self.0 {
+            Source::Engine { stream, .. } => stream.made.content_type.clone(),
+            Source::Lines(_) => ContentType::json(),
         }
     }
 
     pub(crate) fn kind(&self) -> Kind {
-        self.stream.kind
+        match &self.0 {
+            Source::Engine { stream, .. } => stream.kind,
+            Source::Lines(_) => Kind::Json,
+        }
     }
 
     pub(crate) fn id(&self) -> u64 {
-        self.stream.id()
+        match &self.0 {
+            Source::Engine { stream, .. } => stream.id(),
+            Source::Lines(lines) => lines.id(),
+        }
     }
 
     /// Starts the time of the stream anew.
     pub(crate) fn touch(&self) {
-        self.stream.touch(self.shared.options.clock.now());
+        if let Source::Engine { shared, stream } = &self.0 {
+            stream.touch(shared.options.clock.now());
+        }
+    }
+
+    fn offset(&self, position: u64) -> Offset {
+        match &self.0 {
+            Source::Engine { stream, .. } => stream.offset(position),
+            Source::Lines(_) => Offset::new(LINES, position),
+        }
+    }
+
+    fn oldest(&self) -> u64 {
+        match &self.0 {
+            Source::Engine { stream, .. } => stream.oldest(),
+            Source::Lines(_) => 0,
+        }
     }
 
     /// Returns what there is from `start` on: a page at most.
     pub fn view(&self, start: Start) -> Result<View, Refusal> {
-        let stream = &self.stream;
+        match &self.0 {
+            Source::Engine { stream, .. } => self.view_of_stream(stream, start),
+            Source::Lines(lines) => self.view_of_lines(lines, start),
+        }
+    }
+
+    fn view_of_lines(&self, lines: &Lines, start: Start) -> Result<View, Refusal> {
+        let (tail, closed) = lines.tail().map_err(|_| Refusal::Unreadable)?;
+        let from = match start {
+            Start::Beginning | Start::At(Offset::BEGINNING) => 0,
+            Start::Now => tail,
+            Start::At(offset) if offset.generation == LINES && offset.position <= tail => offset.position,
+            Start::At(_) => return Err(Refusal::BadOffset),
+        };
+        let is_between = from == 0 || lines.next_end(from - 1, from).is_ok_and(|end| end.is_some());
+        if !is_between {
+            return Err(Refusal::BadOffset);
+        }
+        // As a stream has it: a page ends with the first message that ends behind a multiple.
+        let multiple = (from / LINES_PAGE + 1) * LINES_PAGE;
+        let cut = lines.next_end(multiple - 1, tail).map_err(|_| Refusal::Unreadable)?;
+        let to = cut.unwrap_or(tail);
+        let is_up_to_date = to == tail;
+        let is_end = is_up_to_date && closed;
+        Ok(View { reader: self.clone(), from, to, is_up_to_date, is_end, is_whole_page: cut.is_some() })
+    }
+
+    fn view_of_stream(&self, stream: &Stream, start: Start) -> Result<View, Refusal> {
         let oldest = stream.oldest();
         let (tail, closed) = {
             let visible = stream.visible();
@@ -108,15 +190,35 @@ impl Reader {
         Ok(View { reader: self.clone(), from, to, is_up_to_date, is_end, is_whole_page: cut.is_some() })
     }
 
+    /// Returns where its pages begin, the oldest first: there is one at least.
+    pub fn pages(&self) -> Result<Vec<Offset>, Refusal> {
+        let mut pages = Vec::new();
+        let mut start = Start::Beginning;
+        loop {
+            let page = self.view(start)?;
+            if pages.is_empty() || !page.is_empty() {
+                pages.push(page.from());
+            }
+            if page.is_up_to_date {
+                return Ok(pages);
+            }
+            start = Start::At(page.next());
+        }
+    }
+
     /// Waits until there is something behind `position`, or nothing more can come.
     pub async fn more(&self, position: u64) {
+        let stream = match &self.0 {
+            Source::Engine { stream, .. } => stream,
+            Source::Lines(lines) => return lines.more(position).await,
+        };
         loop {
-            let changed = self.stream.changed.notified();
+            let changed = stream.changed.notified();
             tokio::pin!(changed);
             // From here on no change is missed.
             changed.as_mut().enable();
             {
-                let visible = self.stream.visible();
+                let visible = stream.visible();
                 if visible.tail > position || visible.closed || visible.life != Life::Living {
                     return;
                 }
@@ -127,30 +229,37 @@ impl Reader {
 
     /// Returns the event that was last encoded, if it is the one.
     pub(crate) fn shared_frame(&self, is_it: impl Fn(&SharedFrame) -> bool) -> Option<Bytes> {
-        let frame = self.stream.frame.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let Source::Engine { stream, .. } = &self.0 else { return None };
+        let frame = stream.frame.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         frame.as_ref().filter(|frame| is_it(frame)).map(|frame| frame.encoded.clone())
     }
 
     /// Forgets it: it is kept only while somebody follows.
     pub(crate) fn forget_frame(&self) {
-        *self.stream.frame.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = None;
+        self.keep_frame(None);
     }
 
     /// Keeps an event for the other readers of the same range.
-    pub(crate) fn share_frame(&self, frame: stream::SharedFrame) {
-        *self.stream.frame.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(frame);
+    pub(crate) fn share_frame(&self, frame: SharedFrame) {
+        self.keep_frame(Some(frame));
+    }
+
+    fn keep_frame(&self, frame: Option<SharedFrame>) {
+        if let Source::Engine { stream, .. } = &self.0 {
+            *stream.frame.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = frame;
+        }
     }
 }
 
 impl View {
     /// Returns where it begins.
     pub fn from(&self) -> Offset {
-        self.reader.stream.offset(self.from)
+        self.reader.offset(self.from)
     }
 
     /// Returns where it ends.
     pub fn next(&self) -> Offset {
-        self.reader.stream.offset(self.to)
+        self.reader.offset(self.to)
     }
 
     /// Whether there is nothing in it.
@@ -160,22 +269,25 @@ impl View {
 
     /// Whether files must be read for it.
     pub(crate) fn is_cold(&self) -> bool {
-        !self.is_empty()
-            && (self.from < self.reader.stream.own_start() || self.from < self.reader.stream.visible().flushed)
+        match &self.reader.0 {
+            _ if self.is_empty() => false,
+            Source::Engine { stream, .. } => self.from < stream.own_start() || self.from < stream.visible().flushed,
+            Source::Lines(_) => true,
+        }
     }
 
     /// Returns its bytes as a client is sent them: messages of JSON as an array, all else as it is.
     ///
     /// Files may be read for it, so this has no place on a thread that must not wait.
     pub fn load(&self) -> Result<Bytes, Refusal> {
-        if self.reader.stream.kind != Kind::Json {
+        if self.reader.kind() != Kind::Json {
             return self.raw(self.from, 0).map(Bytes::from);
         }
         if self.is_empty() {
             return Ok(Bytes::from_static(b"[]"));
         }
         // Messages end with a comma: so does what lies before one.
-        let before = u64::from(self.from > self.reader.stream.oldest());
+        let before = u64::from(self.from > self.reader.oldest());
         let mut bytes = self.raw(self.from - before, 1 - usize::try_from(before).unwrap_or(0))?;
         let (Some(first), Some(last)) = (bytes.first().copied(), bytes.last_mut()) else {
             return Err(Refusal::Unreadable);
@@ -190,26 +302,40 @@ impl View {
         Ok(Bytes::from(bytes))
     }
 
+    /// Returns its first bytes as they are stored, `most` of them at most: messages of JSON with a comma behind each.
+    ///
+    /// Files may be read for it, as for [`Self::load`].
+    pub fn start(&self, most: u64) -> Result<Bytes, Refusal> {
+        let short = Self { to: self.to.min(self.from.saturating_add(most)), ..self.clone() };
+        short.raw(self.from, 0).map(Bytes::from)
+    }
+
     /// Returns the stored bytes from `from` on, with so many empty ones before them.
     fn raw(&self, from: u64, before: usize) -> Result<Vec<u8>, Refusal> {
         let size = usize::try_from(self.to - from).map_err(|_| Refusal::Unreadable)?;
         let mut bytes = vec![0; before];
         bytes.reserve_exact(size);
-        let read = read(&self.reader.shared, &self.reader.stream, from, self.to, &mut bytes);
-        if let Err(error) = read {
-            // It may have been deleted meanwhile.
-            let oldest = self.reader.stream.oldest();
-            let life = self.reader.stream.visible().life;
-            return match life {
-                Life::Gone | Life::Expired => Err(Refusal::NotFound),
-                _ if self.from < oldest => Err(Refusal::Trimmed { oldest: self.reader.stream.offset(oldest) }),
-                _ => {
-                    tracing::error!(%error, stream.id = self.reader.stream.id(), "a stream cannot be read");
-                    Err(Refusal::Unreadable)
-                }
-            };
-        }
+        let done = match &self.reader.0 {
+            Source::Engine { shared, stream } => read(shared, stream, from, self.to, &mut bytes),
+            Source::Lines(lines) => lines.messages(from, self.to, &mut bytes),
+        };
+        done.map_err(|error| self.lost(&error))?;
         Ok(bytes)
+    }
+
+    /// Finds out why it cannot be read: it may have been deleted meanwhile.
+    fn lost(&self, error: &io::Error) -> Refusal {
+        let oldest = self.reader.oldest();
+        match &self.reader.0 {
+            Source::Engine { stream, .. } if matches!(stream.visible().life, Life::Gone | Life::Expired) => {
+                Refusal::NotFound
+            }
+            Source::Engine { .. } if self.from < oldest => Refusal::Trimmed { oldest: self.reader.offset(oldest) },
+            Source::Engine { .. } | Source::Lines(_) => {
+                tracing::error!(%error, stream.id = self.reader.id(), "a stream cannot be read");
+                Refusal::Unreadable
+            }
+        }
     }
 }
 
@@ -236,23 +362,22 @@ fn read(shared: &Shared, stream: &Stream, from: u64, to: u64, into: &mut Vec<u8>
 
 /// Whether a stream can be parted here: between messages of JSON, anywhere in all else.
 pub(crate) fn can_part(reader: &Reader, position: u64) -> Result<bool, Refusal> {
-    if reader.stream.kind != Kind::Json || position <= reader.stream.oldest() {
+    if reader.kind() != Kind::Json || position <= reader.oldest() {
         return Ok(true);
     }
-    let mut before = Vec::new();
-    let read = read(&reader.shared, &reader.stream, position - 1, position, &mut before);
-    read.map(|()| before == b",").map_err(|_| Refusal::Unreadable)
+    let before = reader.view(Start::At(reader.offset(position - 1)))?;
+    Ok(before.start(1)? == b","[..])
 }
 
 /// Finds the position so many messages or bytes behind another.
 pub(crate) fn beyond(reader: &Reader, position: u64, count: u64) -> Result<u64, Refusal> {
-    let tail = reader.stream.visible().tail;
-    if reader.stream.kind != Kind::Json {
+    let tail = reader.about()?.tail.position;
+    if reader.kind() != Kind::Json {
         return Some(position.saturating_add(count)).filter(|at| *at <= tail).ok_or(Refusal::ForkOutside);
     }
     let (mut at, mut left) = (position, count);
     while left > 0 {
-        let view = reader.view(Start::At(reader.stream.offset(at)))?;
+        let view = reader.view(Start::At(reader.offset(at)))?;
         if view.is_empty() {
             return Err(Refusal::ForkOutside);
         }

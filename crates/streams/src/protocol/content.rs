@@ -26,6 +26,11 @@ impl ContentType {
         fits.then(|| Self(text.into()))
     }
 
+    /// Returns that of streams of messages.
+    pub fn json() -> Self {
+        Self("application/json".into())
+    }
+
     /// Returns it as it was given.
     pub fn as_str(&self) -> &str {
         &self.0

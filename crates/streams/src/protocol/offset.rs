@@ -26,6 +26,12 @@ impl Offset {
         Self { generation, position }
     }
 
+    /// Returns the place so many bytes behind it.
+    #[must_use]
+    pub fn plus(self, bytes: u64) -> Self {
+        Self { position: self.position + bytes, ..self }
+    }
+
     /// Returns how many bytes of the stream come before it.
     pub fn position(self) -> u64 {
         self.position

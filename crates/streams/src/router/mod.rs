@@ -18,7 +18,7 @@ use axum::response::Response;
 use http::{Method, StatusCode};
 use tokio::sync::{Semaphore, watch};
 
-use crate::Engine;
+use crate::{Clock, Engine, Reader, Refusal};
 
 /// How many reads may have files open at once.
 const OPEN_FILES: usize = 64;
@@ -61,10 +61,32 @@ impl Default for RouterOptions {
 /// What every request sees.
 #[derive(Clone)]
 struct Service {
-    engine: Engine,
+    streams: Streams,
+    clock: Clock,
     options: Arc<RouterOptions>,
     live: Arc<Semaphore>,
     files: Arc<Semaphore>,
+}
+
+/// Where the streams are.
+#[derive(Clone)]
+enum Streams {
+    /// In an engine, where they are written as well.
+    Engine(Engine),
+    /// Wherever this finds them, to be read.
+    Found(Arc<Find>),
+}
+
+/// Looks a stream up by its path.
+type Find = dyn Fn(&str) -> Result<Reader, Refusal> + Send + Sync;
+
+impl Streams {
+    fn reader(&self, path: &str) -> Result<Reader, Refusal> {
+        match self {
+            Self::Engine(engine) => engine.reader(path),
+            Self::Found(find) => find(path),
+        }
+    }
 }
 
 impl Service {
@@ -82,9 +104,23 @@ impl Service {
 
 /// Serves the streams of an engine.
 pub fn router(engine: Engine, options: RouterOptions) -> Router {
+    let clock = engine.options().clock.clone();
+    serving(Streams::Engine(engine), clock, options)
+}
+
+/// Serves streams that others write, such as [`Lines`](crate::Lines), to be read; `find` looks one up by its path.
+pub fn read_only(
+    find: impl Fn(&str) -> Result<Reader, Refusal> + Send + Sync + 'static,
+    options: RouterOptions,
+) -> Router {
+    serving(Streams::Found(Arc::new(find)), Clock::system(), options)
+}
+
+fn serving(streams: Streams, clock: Clock, options: RouterOptions) -> Router {
     let route = format!("{}/{{*path}}", options.prefix);
     let service = Service {
-        engine,
+        streams,
+        clock,
         live: Arc::new(Semaphore::new(options.max_live)),
         files: Arc::new(Semaphore::new(OPEN_FILES)),
         options: Arc::new(options),
@@ -102,13 +138,13 @@ async fn serve(State(service): State<Service>, Path(path): Path<String>, request
     if path.split('/').next() == Some(RESERVED) {
         return answer::plain(StatusCode::NOT_FOUND, "subscriptions are not offered");
     }
-    let done = match *request.method() {
-        Method::PUT => write::create(&service, &path, request).await,
-        Method::POST => write::append(&service, &path, request).await,
-        Method::DELETE => write::delete(&service, &path).await,
-        Method::HEAD => read::about(&service, &path),
-        Method::GET => read::read(&service, &path, &request.into_parts().0).await,
-        Method::OPTIONS if service.options.cors => Ok(cors::preflight()),
+    let done = match (request.method().clone(), &service.streams) {
+        (Method::PUT, Streams::Engine(engine)) => write::create(&service, engine, &path, request).await,
+        (Method::POST, Streams::Engine(engine)) => write::append(engine, &path, request).await,
+        (Method::DELETE, Streams::Engine(engine)) => write::delete(engine, &path).await,
+        (Method::HEAD, _) => read::about(&service, &path),
+        (Method::GET, _) => read::read(&service, &path, &request.into_parts().0).await,
+        (Method::OPTIONS, _) if service.options.cors => Ok(cors::preflight()),
         _ => Ok(answer::wrong_method()),
     };
     done.unwrap_or_else(answer::Error::into_response)

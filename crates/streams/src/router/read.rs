@@ -21,7 +21,7 @@ const SHORT: HeaderValue = HeaderValue::from_static("private, max-age=60, stale-
 const LONG: HeaderValue = HeaderValue::from_static("private, max-age=86400, immutable");
 
 pub(super) fn about(service: &Service, path: &str) -> Result<Response, Error> {
-    let about = service.engine.reader(path)?.about();
+    let about = service.streams.reader(path)?.about()?;
     let mut response = empty(StatusCode::OK);
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, answer::text(about.content_type.as_str()));
@@ -40,7 +40,7 @@ pub(super) fn about(service: &Service, path: &str) -> Result<Response, Error> {
 
 pub(super) async fn read(service: &Service, path: &str, request: &Parts) -> Result<Response, Error> {
     let asked = request::read(&request.uri)?;
-    let reader = service.engine.reader(path)?;
+    let reader = service.streams.reader(path)?;
     reader.touch();
     match asked.mode {
         Mode::CatchUp => catch_up(service, &reader, &asked, &request.headers).await,
@@ -82,7 +82,7 @@ async fn long_poll(service: &Service, reader: &Reader, asked: &Read, headers: &H
     } else {
         data(service, reader, &view, asked, headers).await?
     };
-    let cursor = cursor::after(asked.cursor, service.engine.options().clock.now(), random());
+    let cursor = cursor::after(asked.cursor, service.clock.now(), random());
     response.headers_mut().insert(answer::CURSOR, answer::number(cursor));
     Ok(response)
 }
@@ -113,7 +113,7 @@ async fn data(
 fn page(reader: &Reader, view: &View, body: Bytes) -> Response {
     let mut response = Response::new(Body::from(body));
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, answer::text(reader.about().content_type.as_str()));
+    headers.insert(header::CONTENT_TYPE, answer::text(reader.content_type().as_str()));
     headers.insert(header::ETAG, answer::text(&tag(reader, view)));
     describe(view, headers);
     response

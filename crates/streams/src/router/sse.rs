@@ -43,7 +43,7 @@ pub(super) fn follow(service: &Service, reader: Reader, asked: &Read) -> Result<
     // What cannot be read is refused before the stream of events begins.
     let first = reader.view(asked.start)?;
     let is_binary = reader.kind() == Kind::Binary;
-    let now = service.engine.options().clock.now();
+    let now = service.clock.now();
     let beyond = asked.cursor.filter(|client| *client >= cursor::at(now));
     let follower = Follower {
         service: service.clone(),
@@ -80,7 +80,7 @@ impl Follower {
         loop {
             let view = self.reader.view(self.next).ok()?;
             if !view.is_empty() || !self.is_told || view.is_end {
-                let behind = self.reader.about().tail.position().saturating_sub(view.from().position());
+                let behind = self.reader.about().ok()?.tail.position().saturating_sub(view.from().position());
                 if self.was_at_tail && behind > self.service.options.live_budget {
                     return None;
                 }
@@ -102,7 +102,7 @@ impl Follower {
 
     /// Returns the events for a range, as encoded for others if they were.
     async fn frame(&self, view: &View) -> Result<Bytes, Refusal> {
-        let current = cursor::at(self.service.engine.options().clock.now());
+        let current = cursor::at(self.service.clock.now());
         let cursor = self.beyond.map_or(current, |beyond| beyond.max(current));
         let (from, to) = (view.from().position(), view.next().position());
         let (is_up_to_date, is_end) = (view.is_up_to_date, view.is_end);

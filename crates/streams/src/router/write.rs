@@ -10,10 +10,10 @@ use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use super::answer::{self, Error};
 use super::request::{self, BadRequest};
 use super::{Service, answer::empty};
-use crate::Refusal;
+use crate::{Engine, Refusal};
 
-async fn body(service: &Service, request: Request) -> Result<Bytes, Error> {
-    let largest = service.engine.options().max_body;
+async fn body(engine: &Engine, request: Request) -> Result<Bytes, Error> {
+    let largest = engine.options().max_body;
     match Limited::new(request.into_body(), largest).collect().await {
         Ok(body) => Ok(body.to_bytes()),
         Err(error) if error.is::<LengthLimitError>() => Err(Refusal::TooLarge(largest).into()),
@@ -21,17 +21,22 @@ async fn body(service: &Service, request: Request) -> Result<Bytes, Error> {
     }
 }
 
-pub(super) async fn create(service: &Service, path: &str, request: Request) -> Result<Response, Error> {
+pub(super) async fn create(
+    service: &Service,
+    engine: &Engine,
+    path: &str,
+    request: Request,
+) -> Result<Response, Error> {
     let mut create = request::create(request.headers(), &service.options.prefix)?;
     let location = location(request.headers(), request.uri());
-    create.body = body(service, request).await?;
+    create.body = body(engine, request).await?;
     let reads = create.fork.as_ref().is_some_and(|fork| fork.at.is_some());
     let created = if reads {
-        let (engine, path) = (service.engine.clone(), path.to_owned());
+        let (engine, path) = (engine.clone(), path.to_owned());
         let asked = tokio::task::spawn_blocking(move || engine.create(&path, create)).await;
         asked.map_err(|_| Refusal::Unreadable)?.await?
     } else {
-        service.engine.create(path, create).await?
+        engine.create(path, create).await?
     };
     let mut response = empty(if created.is_new { StatusCode::CREATED } else { StatusCode::OK });
     let headers = response.headers_mut();
@@ -56,14 +61,14 @@ fn location(headers: &HeaderMap, uri: &Uri) -> String {
     }
 }
 
-pub(super) async fn append(service: &Service, path: &str, request: Request) -> Result<Response, Error> {
+pub(super) async fn append(engine: &Engine, path: &str, request: Request) -> Result<Response, Error> {
     let mut append = request::append(request.headers())?;
-    append.body = body(service, request).await?;
+    append.body = body(engine, request).await?;
     let has_body = !append.body.is_empty();
     if has_body && append.content_type.is_none() {
         return Err(BadRequest::NoContentType.into());
     }
-    let appended = service.engine.append(path, append).await?;
+    let appended = engine.append(path, append).await?;
     let is_counted = appended.producer.is_some() && appended.is_new && has_body;
     let mut response = empty(if is_counted { StatusCode::OK } else { StatusCode::NO_CONTENT });
     let headers = response.headers_mut();
@@ -78,7 +83,7 @@ pub(super) async fn append(service: &Service, path: &str, request: Request) -> R
     Ok(response)
 }
 
-pub(super) async fn delete(service: &Service, path: &str) -> Result<Response, Error> {
-    service.engine.delete(path).await?;
+pub(super) async fn delete(engine: &Engine, path: &str) -> Result<Response, Error> {
+    engine.delete(path).await?;
     Ok(empty(StatusCode::NO_CONTENT))
 }

@@ -19,7 +19,7 @@ async fn everything_is_there_the_next_time() {
         let appended = engine.append("a", Append { claim: claim(number), ..text(line) }).await.expect("appended");
         assert!(appended.is_new);
     }
-    let tail = engine.reader("a").expect("a stream").about().tail;
+    let tail = engine.reader("a").expect("a stream").about().expect("about it").tail;
     let fork = Create { fork: Some(ForkFrom { path: "a".into(), at: None, beyond: 0 }), ..Create::default() };
     engine.create("fork", fork).await.expect("a fork");
     engine.append("fork", text("its own")).await.expect("appended");
@@ -31,8 +31,8 @@ async fn everything_is_there_the_next_time() {
         let engine = Engine::start(folder.path(), small()).expect("an engine");
         assert_eq!(read_all(&engine, "a"), expected.as_bytes());
         assert_eq!(read_all(&engine, "fork"), format!("{expected}its own").as_bytes());
-        assert!(engine.reader("fork").expect("a stream").about().closed);
-        assert_eq!(engine.reader("a").expect("a stream").about().tail, tail);
+        assert!(engine.reader("fork").expect("a stream").about().expect("about it").closed);
+        assert_eq!(engine.reader("a").expect("a stream").about().expect("about it").tail, tail);
         assert_eq!(engine.reader("gone").err(), Some(Refusal::NotFound));
         let again = engine.append("a", Append { claim: claim(399), ..text("0") }).await.expect("known");
         assert!(!again.is_new);
@@ -153,7 +153,7 @@ async fn retention_gives_up_the_oldest_pages_and_says_so() {
     let reader = engine.reader("a").expect("a stream");
     let until = std::time::Instant::now() + Duration::from_mins(1);
     let oldest = || reader.view(Start::Beginning).expect("a view").from().position();
-    let tail = reader.about().tail.position();
+    let tail = reader.about().expect("about it").tail.position();
     while tail - oldest() > 16 << 10 {
         assert!(std::time::Instant::now() < until, "nothing was given up");
         tokio::time::sleep(Duration::from_millis(20)).await;

@@ -233,6 +233,8 @@ impl Disk for SimulatedDisk {
         Ok(())
     }
 
+    fn unlock(&self) {}
+
     fn make_folder(&self, folder: &str) -> io::Result<()> {
         let mut state = self.state();
         state.step()?;

@@ -414,7 +414,7 @@ impl World {
             return Ok(());
         }
         let about = match self.running.engine.reader(&node.path) {
-            Ok(reader) => reader.about(),
+            Ok(reader) => reader.about().map_err(|refusal| format!("{}: {refusal}", node.path))?,
             Err(Refusal::Deleted) if node.deleted == Belief::Yes => return Ok(()),
             Err(refusal) => return Err(format!("{}: {refusal}, deleted: {:?}", node.path, node.deleted)),
         };
