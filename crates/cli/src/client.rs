@@ -11,6 +11,7 @@ mod machines;
 pub mod rooms;
 mod tasks;
 mod terminal;
+mod transcripts;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;

@@ -27,12 +27,14 @@ use crate::epoch;
 use crate::home::{Home, HomeError};
 use crate::journal::{Entry, Journal, JournalError};
 use crate::link::{Link, LinkStatus};
-use crate::local_api::{Api, local_router, router};
+use crate::local_api::{self, Api, local_router, router};
 use crate::lock;
 use crate::orders::Orders;
+use crate::platform::Platform;
 use crate::reporter::Reporter;
 use crate::runs::{Ground, Runs};
 use crate::status::{PidFile, Told};
+use crate::transcripts::Transcripts;
 use crate::trust::Trust;
 
 /// How often the tools are looked for.
@@ -187,9 +189,11 @@ async fn live(options: Options) -> Result<Exit, DaemonError> {
     let epoch = epoch::next(&home)?;
     let (journal, writer) = Journal::open(&home)?;
     let proxies = Arc::new(Proxies::read(|name| ambient.get(name).map(ToOwned::to_owned)));
-    let reporter = Reporter::new(home.clone(), journal.clone(), epoch, tls.as_deref(), Arc::clone(&proxies))?;
+    let platform = Platform::new(home.clone(), tls.as_deref(), Arc::clone(&proxies))?;
+    let reporter = Reporter::new(journal.clone(), epoch, platform.clone());
+    let (transcripts, sender) = Transcripts::new(home.clone(), journal.clone(), epoch, platform);
 
-    let ground = Ground { home: home.clone(), exe, ambient: ambient.clone() };
+    let ground = Ground { home: home.clone(), exe, ambient: ambient.clone(), transcripts: transcripts.clone() };
     let (runs, mut runs_owner) = Runs::new(ground, journal.clone());
     runs_owner.recover().await?;
     let (commands, mut commands_owner) = Commands::new(journal.clone(), runs.clone());
@@ -203,6 +207,7 @@ async fn live(options: Options) -> Result<Exit, DaemonError> {
         home: home.clone(),
         journal: journal.clone(),
         runs: runs.clone(),
+        transcripts: local_api::Transcripts::of(home.clone(), journal.clone()),
         commands,
         link: link_watch.clone(),
         orders,
@@ -231,6 +236,8 @@ async fn live(options: Options) -> Result<Exit, DaemonError> {
     background.spawn(local);
     background.spawn(runs_owner.run());
     background.spawn(commands_owner.run());
+    let sending = closing.clone().run_until_cancelled_owned(sender.run(link_watch.clone()));
+    background.spawn(async { sending.await.unwrap_or_default() });
     let looking = look_for_tools(home.clone(), ambient, journal.clone(), tools);
     let looking = closing.clone().run_until_cancelled_owned(looking);
     background.spawn(async { looking.await.unwrap_or_default() });
@@ -255,7 +262,7 @@ async fn live(options: Options) -> Result<Exit, DaemonError> {
     let ending = async {
         runs.stop_all().await;
         if exit == Exit::Stopped {
-            reporter.deliver_last(LAST_REPORTS).await;
+            tokio::join!(reporter.deliver_last(LAST_REPORTS), transcripts.finish(LAST_REPORTS));
         }
     };
     is_linked = beside(linking.as_mut(), is_linked, ending).await;

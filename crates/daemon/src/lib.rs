@@ -24,6 +24,7 @@ pub mod local_api;
 pub mod lock;
 pub mod logs;
 pub mod orders;
+pub mod platform;
 pub mod policy;
 pub mod process;
 pub mod reporter;
@@ -31,6 +32,7 @@ pub mod runs;
 pub mod service;
 pub mod status;
 pub mod supervisor;
+pub mod transcripts;
 pub mod trust;
 
 pub use daemon::{DaemonError, Exit, Options, Shutdown, run};

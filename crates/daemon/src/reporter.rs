@@ -3,36 +3,30 @@
 //! The journal keeps every report until the server has said that it is applied.
 //! One sent twice, because the answer got lost, is dropped there by its number.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use chatroom_protocol::api::reports::{Applied, Report, Reports};
-use chatroom_protocol::{ErrorCode, MachineId, Problem};
-use chatroom_tunnel::Proxies;
-use reqwest::StatusCode;
+use chatroom_protocol::{ErrorCode, Problem};
+use reqwest::{Method, StatusCode};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use crate::backoff::Backoff;
-use crate::credentials::Credentials;
-use crate::home::Home;
-use crate::identity::Identity;
 use crate::journal::{Entry, Journal};
 use crate::link::LinkStatus;
+use crate::platform::{NotRegistered, Platform};
 use crate::trust::Trust;
 
 /// How many reports go together.
 const BATCH: usize = 256;
 /// How many bytes of reports go together, beyond the first.
 const BATCH_BYTES: usize = 4 * 1024 * 1024;
-/// How long the server may take.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Why reports could not be delivered.
 #[derive(Debug, thiserror::Error)]
 enum ReportError {
-    #[error("this machine is not registered")]
-    NotRegistered,
+    #[error(transparent)]
+    NotRegistered(#[from] NotRegistered),
     #[error("the server cannot be reached: {0}")]
     Unreachable(#[from] reqwest::Error),
     #[error("the server answered {status}: {detail}")]
@@ -46,32 +40,15 @@ enum ReportError {
 /// Delivers reports.
 #[derive(Debug, Clone)]
 pub struct Reporter {
-    home: Home,
     journal: Journal,
     epoch: u64,
-    client: reqwest::Client,
+    platform: Platform,
 }
 
 impl Reporter {
     /// Returns one.
-    ///
-    /// It trusts and takes the proxies the tunnel does, so that both arrive or neither.
-    pub fn new(
-        home: Home,
-        journal: Journal,
-        epoch: u64,
-        tls: Option<&rustls::ClientConfig>,
-        proxies: Arc<Proxies>,
-    ) -> Result<Self, reqwest::Error> {
-        let through = move |url: &reqwest::Url| proxies.to(url).map(|proxy| proxy.address().clone());
-        let mut builder = reqwest::Client::builder()
-            .timeout(PATIENCE)
-            .proxy(reqwest::Proxy::custom(through))
-            .user_agent(concat!("chatroom/", env!("CARGO_PKG_VERSION")));
-        if let Some(tls) = tls {
-            builder = builder.tls_backend_preconfigured(tls.clone());
-        }
-        Ok(Self { home, journal, epoch, client: builder.build()? })
+    pub fn new(journal: Journal, epoch: u64, platform: Platform) -> Self {
+        Self { journal, epoch, platform }
     }
 
     /// Delivers whenever there is something and the server is there. Returns only when a newer daemon took over.
@@ -130,14 +107,9 @@ impl Reporter {
             if is_empty && !must_show {
                 return Ok(());
             }
-            let credentials = Credentials::load(&self.home).ok().flatten();
-            let identity = Identity::load(&self.home).ok().flatten();
-            let (Some(credentials), Some(identity)) = (credentials, identity) else {
-                return Err(ReportError::NotRegistered);
-            };
             let body =
                 Reports { epoch: self.epoch, journal_id: self.journal.read(|state| state.journal_id.clone()), reports };
-            let through = self.post(&credentials, identity.machine_id, &body).await?;
+            let through = self.post(&body).await?;
             must_show = false;
             if !is_empty {
                 self.journal.append(vec![Entry::Applied { through }]).await?;
@@ -145,15 +117,8 @@ impl Reporter {
         }
     }
 
-    async fn post(&self, credentials: &Credentials, machine: MachineId, body: &Reports) -> Result<u64, ReportError> {
-        let server = credentials.server_url.as_str().trim_end_matches('/');
-        let response = self
-            .client
-            .post(format!("{server}/api/machines/{machine}/reports"))
-            .bearer_auth(&credentials.machine_token)
-            .json(body)
-            .send()
-            .await?;
+    async fn post(&self, body: &Reports) -> Result<u64, ReportError> {
+        let response = self.platform.request(Method::POST, "reports")?.json(body).send().await?;
         let status = response.status();
         if status.is_success() {
             let last = body.reports.last().map_or(0, |report| report.seq);

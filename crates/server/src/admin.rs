@@ -71,7 +71,7 @@ impl Admin {
         let mut random = [0; 32];
         getrandom::fill(&mut random).map_err(|_| Error::NoRandomness)?;
         let keys = KeyRing::parse(&KeyRing::format_key("none", random)).map_err(Error::from)?;
-        let app = App::new(config, store, keys);
+        let app = App::new(config, store, keys, None);
         Ok(Self { app })
     }
 

@@ -26,6 +26,7 @@ use crate::health::Health;
 use crate::limits::Limits;
 use crate::machines::bulk::Bulk;
 use crate::machines::gaps::Gaps;
+use crate::transcripts::Transcripts;
 
 /// The server's shared state; a clone is a handle to the same one.
 #[derive(Clone)]
@@ -59,6 +60,8 @@ pub struct Shared {
     pub throttle: Throttle,
     /// How much everybody has taken.
     pub limits: Limits,
+    /// What runs said and did; none for an operator beside the server, who has them open.
+    transcripts: Option<Transcripts>,
 }
 
 impl Deref for App {
@@ -70,8 +73,8 @@ impl Deref for App {
 }
 
 impl App {
-    /// Makes the shared state of a server that has just begun.
-    pub fn new(config: Config, store: Store, keys: KeyRing) -> Self {
+    /// Makes the shared state of a server that has just begun, or of an operator beside one.
+    pub fn new(config: Config, store: Store, keys: KeyRing, transcripts: Option<Transcripts>) -> Self {
         Self(Arc::new(Shared {
             config,
             store,
@@ -86,7 +89,13 @@ impl App {
             health: Health::default(),
             throttle: Throttle::default(),
             limits: Limits::default(),
+            transcripts,
         }))
+    }
+
+    /// Returns the transcripts of a server.
+    pub fn transcripts(&self) -> Result<&Transcripts, Error> {
+        self.transcripts.as_ref().ok_or_else(|| Error::Internal("only a server has transcripts open".into()))
     }
 
     /// Begins a change.

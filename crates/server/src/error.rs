@@ -9,6 +9,7 @@ use chatroom_domain::tasks::TaskError;
 use chatroom_protocol::BadName;
 use chatroom_protocol::error::Problem;
 use chatroom_store::{StoreError, Trouble};
+use chatroom_streams::Refusal;
 
 use crate::limits::Kind;
 
@@ -90,6 +91,9 @@ pub enum Error {
     /// The database is known to be in trouble.
     #[error("{}", unwell(*.0))]
     Unwell(Trouble),
+    /// A transcript.
+    #[error(transparent)]
+    Transcript(#[from] Refusal),
     /// Sealing or opening a secret.
     #[error(transparent)]
     Secret(#[from] SecretError),

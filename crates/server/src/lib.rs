@@ -21,6 +21,7 @@ pub mod rooms;
 pub mod secrets;
 pub mod serve;
 pub mod tasks;
+pub mod transcripts;
 
 pub use app::App;
 pub use error::Error;

@@ -8,10 +8,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chatroom_store::{Store, StoreError};
+use chatroom_streams::{OpenError, Stopped};
 use chatroom_tunnel::Listener;
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -20,9 +22,12 @@ use crate::config::{Config, Tls};
 use crate::error::Error;
 use crate::health::{self};
 use crate::secrets::{self, KeyError};
+use crate::transcripts::Transcripts;
 
 /// How long requests in flight may go on once the server stops.
 const DRAIN: Duration = Duration::from_secs(10);
+/// The folder of the transcripts, in that of the data.
+const TRANSCRIPTS: &str = "streams";
 /// How long the server's own tasks may go on after that.
 const TASKS: Duration = Duration::from_secs(5);
 
@@ -34,6 +39,7 @@ pub struct Server {
     pub app: App,
     listener: JoinHandle<()>,
     closed: CancellationToken,
+    transcripts: Transcripts,
 }
 
 /// Why a server did not start.
@@ -53,6 +59,14 @@ pub enum StartError {
     /// The keys.
     #[error(transparent)]
     Keys(#[from] KeyError),
+    /// The transcripts.
+    #[error("the transcripts in {path} cannot be used: {error}")]
+    Transcripts {
+        /// Where they are.
+        path: String,
+        /// Why not.
+        error: OpenError,
+    },
     /// The address is taken or not this computer's.
     #[error("cannot listen on {address}: {error}; choose another with --port or --listen")]
     Listen {
@@ -100,6 +114,11 @@ fn jobs() -> Vec<Job> {
             every: Duration::from_hours(1),
             round: |app| Box::pin(crate::retention::history(app)),
         },
+        Job {
+            name: "forget the transcripts of runs that are forgotten",
+            every: Duration::from_hours(1),
+            round: |app| Box::pin(crate::transcripts::sweep(app)),
+        },
         Job { name: "look at the database", every: health::EVERY, round: |app| Box::pin(health::look(app)) },
         Job {
             name: "renew the leases of machines",
@@ -142,7 +161,10 @@ impl Server {
         let addr = tcp.local_addr().map_err(|error| StartError::Listen { address, error })?;
         config.bound(addr);
         config.note_address();
-        let app = App::new(config, store, keys);
+        let (ending, ends) = watch::channel(false);
+        let transcripts = open_transcripts(&config, ends).await?;
+        let app = App::new(config, store, keys, Some(transcripts.clone()));
+        app.tasks.spawn(let_go(app.clone(), ending));
         let router = crate::http::router(app.clone())?;
         app.tasks.spawn(crate::accounts::passwords::warm_up(app.clone()));
         for job in jobs() {
@@ -153,13 +175,19 @@ impl Server {
         let serving = Listener::new(tcp).tls(tls).drain(DRAIN).serve(router, closed.clone().cancelled_owned());
         let listener = tokio::spawn(serving);
         tracing::info!(address = %addr, url = %app.config.public_url, database = %app.config.database, "the server answers");
-        Ok(Self { addr, app, listener, closed })
+        Ok(Self { addr, app, listener, closed, transcripts })
     }
 
     /// Returns the secret the first account needs, if there is no account; an older one stops working.
     pub async fn sign_up_secret(&self) -> Result<Option<String>, Error> {
         let secret = crate::accounts::codes::sign_up_secret(&self.app).await?;
         Ok(secret.map(|secret| secret.expose().to_owned()))
+    }
+
+    /// Waits until the server cannot go on: what it was to keep could not be written, and what is on the disk is found
+    /// out by starting it again.
+    pub async fn failed(&self) -> Stopped {
+        self.transcripts.stopped().await
     }
 
     /// Stops: waits end with "reconnect", requests in flight are finished, tunnels are closed.
@@ -178,8 +206,27 @@ impl Server {
         if tokio::time::timeout(TASKS, self.app.tasks.wait()).await.is_err() {
             tracing::warn!(tasks = self.app.tasks.len(), "left tasks behind that did not end");
         }
+        let transcripts = self.transcripts;
+        if let Err(error) = tokio::task::spawn_blocking(move || transcripts.end()).await {
+            tracing::error!(%error, "the transcripts ended badly");
+        }
         tracing::info!("the server has stopped");
     }
+}
+
+/// Opens the transcripts, which may mean reading back what was under way when the server was killed.
+async fn open_transcripts(config: &Config, ending: watch::Receiver<bool>) -> Result<Transcripts, StartError> {
+    let folder = config.data_dir.join(TRANSCRIPTS);
+    let path = folder.display().to_string();
+    let opened = tokio::task::spawn_blocking(move || Transcripts::open(&folder, ending)).await;
+    let opened = opened.map_err(|_| Error::Internal("opening the transcripts ended unexpectedly".into()))?;
+    opened.map_err(|error| StartError::Transcripts { path, error })
+}
+
+/// Tells readers who wait for more that the server stops.
+async fn let_go(app: App, ending: watch::Sender<bool>) {
+    app.stopping.cancelled().await;
+    ending.send_replace(true);
 }
 
 /// Does a job until the server stops. A round that fails is told and tried again with the next.

@@ -7,7 +7,7 @@ use chatroom_protocol::{MachineId, Role, RoomId, RunId, Timestamp};
 use sea_orm::sea_query::{Expr, Query};
 use sea_orm::{
     ActiveModelTrait, ActiveValue::Set, ActiveValue::Unchanged, ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter,
-    QueryOrder, Select,
+    QueryOrder, QuerySelect, Select,
 };
 
 use crate::entities::{agents, runs};
@@ -89,6 +89,18 @@ pub async fn update(tx: &Tx, run: &Run) -> Result<(), StoreError> {
 /// Looks up a run for the platform itself; who may see it is for the caller to check.
 pub async fn of(db: &impl Access, id: RunId) -> Result<Option<Run>, StoreError> {
     runs::Entity::find_by_id(id.to_string()).one(db.connection()).await?.map(run).transpose()
+}
+
+/// Returns which of these runs there are.
+pub async fn known(db: &impl Access, ids: &[RunId]) -> Result<Vec<RunId>, StoreError> {
+    let known: Vec<String> = runs::Entity::find()
+        .select_only()
+        .column(runs::Column::Id)
+        .filter(runs::Column::Id.is_in(ids.iter().map(RunId::to_string)))
+        .into_tuple()
+        .all(db.connection())
+        .await?;
+    known.iter().map(|id| parse(TABLE, id)).collect()
 }
 
 /// Looks up a run of a machine, for what the machine says of it.

@@ -176,13 +176,13 @@ pub struct Manner {
     pub outcome: Option<(CommandStatus, &'static str)>,
     /// What lives on it already.
     pub runs: Vec<LiveRun>,
-    /// Writes logs that never end, as fast as they are read.
+    /// Writes transcripts that never end, as fast as they are read.
     pub endless_logs: bool,
     /// Knows nothing of a second connection, as the version before.
     pub one_connection: bool,
     /// The code it refuses a permission's answer with.
     pub refuses_answers: Option<ErrorCode>,
-    /// Whether a log that is followed goes on.
+    /// Whether a transcript that is followed goes on.
     pub log_stays: bool,
     /// Fails when it is to write a credential or a count down.
     pub disk_is_full: bool,
@@ -291,6 +291,18 @@ impl FakeDaemon {
         answer
     }
 
+    /// Sends lines of a run's transcript, each a document of JSON; `last` says that nothing more comes.
+    pub async fn write(&self, run: RunId, lines: &[Value], last: bool) {
+        let computer = &self.said.computer;
+        let path = format!("{}/runs/{run}/transcript", computer.path());
+        let mut request = computer.client.request(reqwest::Method::POST, &path).json(lines);
+        if last {
+            request = request.header("stream-closed", "true");
+        }
+        let answer = computer.client.send(request).await;
+        assert_eq!(answer.status, 204, "{}", answer.raw);
+    }
+
     /// Reports as told.
     pub async fn report_raw(&self, epoch: u64, reports: &[Value]) -> Answer {
         let computer = &self.said.computer;
@@ -343,7 +355,7 @@ fn router(said: Said) -> Router {
         .route("/agents/{run}/prompts", post(prompt))
         .route("/agents/{run}/interrupt", post(interrupt))
         .route("/agents/{run}/permissions/{id}", post(decide))
-        .route("/agents/{run}/log", get(log))
+        .route("/agents/{run}/transcript", get(transcript))
         .layer(middleware::from_fn_with_state(said.clone(), authorize))
         .with_state(said)
 }
@@ -448,13 +460,13 @@ async fn decide(
 }
 
 #[derive(serde::Deserialize)]
-struct Follow {
-    #[serde(default)]
-    follow: bool,
+struct Live {
+    live: Option<String>,
 }
 
-async fn log(State(said): State<Said>, Path(run): Path<RunId>, Query(Follow { follow }): Query<Follow>) -> Body {
-    let lines = format!("{{\"run\":\"{run}\"}}\n{{\"follow\":{follow}}}\n");
+async fn transcript(State(said): State<Said>, Path(run): Path<RunId>, Query(Live { live }): Query<Live>) -> Body {
+    let follow = live.is_some();
+    let lines = format!("[{{\"run\":\"{run}\"}},{{\"follow\":{follow}}}]\n");
     if said.manner().endless_logs {
         let lines = bytes::Bytes::from(lines.repeat(500));
         return Body::from_stream(stream::repeat_with(move || {

@@ -1,16 +1,11 @@
 //! Agents and their runs.
 
-use std::time::Duration;
-
 use chatroom_protocol::api::Done;
 use chatroom_protocol::api::agents::{Agents, AnswerPermission, ShareAgent};
-use chatroom_protocol::{PermissionId, Role, RoomId, RunId};
-use reqwest::{Method, Response};
+use chatroom_protocol::{PermissionId, Role, RoomId};
+use reqwest::Method;
 
 use super::{Again, ApiError, Client};
-
-/// How long a followed log may go on; people end it, not time.
-const FOLLOW: Duration = Duration::from_hours(30 * 24);
 
 impl Client {
     /// Lists the agents of a room, one per role.
@@ -41,12 +36,5 @@ impl Client {
     /// Lets the other members act through an agent, or not.
     pub async fn share(&self, room: RoomId, role: &Role, body: ShareAgent) -> Result<(), ApiError> {
         self.done(Method::PUT, &format!("/api/chatrooms/{room}/agents/{role}/share"), Some(&body)).await
-    }
-
-    /// Opens the log of a run, one JSON document per line.
-    pub async fn run_log(&self, run: RunId, follow: bool) -> Result<Response, ApiError> {
-        let path = format!("/api/runs/{run}/log{}", if follow { "?follow=true" } else { "" });
-        let patience = if follow { FOLLOW } else { super::PATIENCE };
-        self.send(Method::GET, &path, None::<&()>, Again::Harmless, patience).await
     }
 }

@@ -156,7 +156,7 @@ pub struct Share {
     off: bool,
 }
 
-/// Which agent, and whether to stay.
+/// Which agent, how much of what it did, and whether to stay.
 #[derive(Debug, Args)]
 pub struct Logs {
     #[command(flatten)]
@@ -164,6 +164,12 @@ pub struct Logs {
     /// Stay, and print what comes.
     #[arg(short, long)]
     follow: bool,
+    /// Begin with the last so many events.
+    #[arg(short = 'n', long, value_name = "EVENTS", value_parser = clap::value_parser!(u64).range(1..))]
+    tail: Option<u64>,
+    /// Print the places that have this text instead; letter case does not count.
+    #[arg(long, value_name = "TEXT", conflicts_with_all = ["follow", "tail"])]
+    search: Option<String>,
     /// Print JSON, one document per line.
     #[arg(long)]
     json: bool,

@@ -7,6 +7,7 @@ use chatroom_protocol::api::reports::Fact;
 use chatroom_protocol::{PermissionId, RunId, Timestamp, Tool};
 use chatroom_testkit::fake_daemon::{Computer, FakeDaemon};
 use chatroom_testkit::world::{User, World};
+use serde_json::{Value, json};
 
 use crate::desk::Desk;
 
@@ -176,20 +177,66 @@ async fn a_permission_is_shown_and_answered() {
 }
 
 #[tokio::test]
-async fn a_turn_is_interrupted_and_the_log_is_read() {
+async fn a_turn_is_interrupted() {
     let mut story = Story::begin().await;
     let run_id = story.started(1).await;
     story.daemon.report([Fact::RunActivity { run_id, activity: RunActivity::Working }]).await;
     story.desk.run(&story.line("interrupt", "")).await.exits(0);
     story.daemon.until("the interrupt", |heard| heard.interrupts == [run_id]).await;
-
-    let log = story.desk.run(&story.line("logs", "--json")).await.exits(0);
-    assert_eq!(log.out, format!("{{\"run\":\"{run_id}\"}}\n{{\"follow\":false}}\n"));
-    let log = story.desk.run(&story.line("logs", "--follow --json")).await.exits(0);
-    assert!(log.out.contains("{\"follow\":true}"), "{}", log.all());
     story.desk.run(&story.line("share", "")).await.exits(0);
+}
+
+/// A line of a transcript in which the agent says something.
+fn says(seq: u64, text: &str) -> Value {
+    json!({ "seq": seq, "at": 1_800_000_000_000_u64, "event": { "type": "message", "text": text } })
+}
+
+fn printed(lines: &[Value]) -> String {
+    lines.iter().flat_map(|line| [line.to_string(), "\n".into()]).collect()
+}
+
+#[tokio::test]
+async fn a_transcript_is_read_from_its_end_and_searched() {
+    let mut story = Story::begin().await;
+    let run = story.started(1).await;
+    let empty = story.desk.run(&story.line("logs", "--json")).await.exits(0);
+    assert_eq!(empty.out, "");
+    let lines = [says(1, "first words"), says(2, "second thoughts"), says(3, "and a Third")];
+    story.daemon.write(run, &lines, false).await;
+
+    let all = story.desk.run(&story.line("logs", "--json")).await.exits(0);
+    assert_eq!(all.out, printed(&lines));
+    let tail = story.desk.run(&story.line("logs", "--tail 2")).await.exits(0);
+    let said: Vec<_> = tail.out.lines().map(|line| line.split("says").nth(1).expect("words").trim()).collect();
+    assert_eq!(said, ["second thoughts", "and a Third"]);
+    let more = story.desk.run(&story.line("logs", "--tail 99 --json")).await.exits(0);
+    assert_eq!(more.out, all.out);
+
+    let found = story.desk.run(&story.line("logs", "--search third")).await.exits(0);
+    assert!(found.out.contains("#3") && found.out.contains("and a Third"), "{}", found.all());
+    let nothing = story.desk.run(&story.line("logs", "--search fourth")).await.exits(1);
+    assert!(nothing.out.is_empty() && nothing.err.contains("nothing in this transcript"), "{}", nothing.all());
+    let both = story.desk.run(&story.line("logs", "--search x --follow")).await.exits(2);
+    assert!(both.err.contains("cannot be used with"), "{}", both.all());
     let never = story.desk.run(&format!("agent logs --chatroom-id={} --role=reviewer", story.room)).await.exits(1);
     assert!(never.err.contains("has not run yet"), "{}", never.all());
+}
+
+#[tokio::test]
+async fn who_follows_a_transcript_sees_every_line_once_though_the_server_restarts() {
+    let mut story = Story::begin().await;
+    let run = story.started(1).await;
+    story.daemon.write(run, &[says(1, "before")], false).await;
+    let follower = story.desk.start(&story.line("logs", "--follow --json"));
+    follower.until("the first line", |out, _| out.contains("before")).await;
+    story.world.restart().await;
+    story.daemon.write(run, &[says(2, "between")], false).await;
+    follower.until("the second line", |out, _| out.contains("between")).await;
+    story.world.restart().await;
+    story.daemon.write(run, &[says(3, "after")], true).await;
+    let ended = follower.ended().await.exits(0);
+    let lines = [says(1, "before"), says(2, "between"), says(3, "after")];
+    assert_eq!(ended.out, printed(&lines), "{}", ended.all());
 }
 
 #[tokio::test]

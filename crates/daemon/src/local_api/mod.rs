@@ -11,6 +11,7 @@ mod guard;
 mod platform;
 mod problem;
 mod terminal;
+mod transcript;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -18,6 +19,7 @@ use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{get, post};
 use chatroom_protocol::api::machines::ToolFacts;
 use jiff::Timestamp;
+pub use transcript::Transcripts;
 
 use crate::commands::Commands;
 use crate::home::Home;
@@ -39,6 +41,8 @@ pub struct Api {
     pub journal: Journal,
     /// The runs.
     pub runs: Runs,
+    /// What they wrote.
+    pub transcripts: Transcripts,
     /// The commands.
     pub commands: Commands,
     /// How the connection to the server is.
@@ -69,7 +73,7 @@ pub const ROUTES: [(&str, &str); 14] = [
     ("POST", "/agents/{run}/prompts"),
     ("POST", "/agents/{run}/interrupt"),
     ("POST", "/agents/{run}/permissions/{permission}"),
-    ("GET", "/agents/{run}/log"),
+    ("GET", "/agents/{run}/transcript"),
     ("POST", "/agents/{run}/terminal"),
 ];
 
@@ -89,7 +93,7 @@ pub fn router(api: Api) -> Router {
         .route("/agents/{run}/prompts", post(agents::prompt))
         .route("/agents/{run}/interrupt", post(agents::interrupt))
         .route("/agents/{run}/permissions/{permission}", post(agents::decide))
-        .route("/agents/{run}/log", get(agents::log))
+        .route("/agents/{run}/transcript", get(transcript::read))
         .route("/agents/{run}/terminal", post(terminal::join))
         .fallback(problem::no_such_route)
         .method_not_allowed_fallback(problem::no_such_method)

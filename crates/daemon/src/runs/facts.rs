@@ -7,6 +7,9 @@ use chatroom_protocol::api::reports::Fact;
 use crate::journal::{Entry, PromptStage, RunRecord};
 use crate::supervisor::event::{RunEvent, Sequenced};
 
+/// Why a run is over whose supervisor did not live to say it.
+pub(super) const SUPERVISOR_GONE: &str = "the supervisor is gone";
+
 /// Returns what to write for an event: nothing, where it only tells the story.
 pub(super) fn entries(run_id: RunId, event: Sequenced<RunEvent>) -> Vec<Entry> {
     let fact = match event.event {
@@ -39,5 +42,5 @@ pub(super) fn lost(run_id: RunId, run: &RunRecord, requested: bool) -> Vec<Entry
         .iter()
         .filter(|prompt| prompt.stage == PromptStage::Sent)
         .map(|prompt| Entry::Fact { fact: Fact::PromptUncertain { run_id, prompt_id: prompt.prompt_id } });
-    uncertain.chain(ended(run_id, requested, "the supervisor is gone".to_owned())).collect()
+    uncertain.chain(ended(run_id, requested, SUPERVISOR_GONE.to_owned())).collect()
 }

@@ -8,37 +8,57 @@ use chatroom_protocol::RunId;
 
 use crate::home::Home;
 use crate::process::tree::{self, Root};
+use crate::transcripts::is_sent;
 
-/// How many are kept.
+/// How many are kept whose transcript is on the server.
 const KEPT: usize = 50;
-/// How many bytes they may take together.
-const BYTES: u64 = 512 * 1024 * 1024;
+/// How many bytes these may take together.
+const BYTES: u64 = 1024 * 1024 * 1024;
 /// For how long.
 const DAYS: Duration = Duration::from_hours(7 * 24);
+/// How many bytes all may take together, whatever the server has of them.
+const BYTES_IN_ALL: u64 = 4 * 1024 * 1024 * 1024;
 
-/// Removes the folders of runs that are over and are old, too many, or together too large.
+/// Removes folders of runs that are over: what the server has goes when it is old, too many, or together too large.
+///
+/// What the server does not have stays until it has it, unless all of it together is too large: then the oldest goes.
 pub(super) fn prune(home: &Home, is_live: impl Fn(RunId) -> bool) {
-    prune_to(home, is_live, BYTES);
+    prune_to(home, is_live, BYTES, BYTES_IN_ALL);
 }
 
-fn prune_to(home: &Home, is_live: impl Fn(RunId) -> bool, most: u64) {
+fn prune_to(home: &Home, is_live: impl Fn(RunId) -> bool, most: u64, most_in_all: u64) {
     let mut over: Vec<RunId> = all(home).into_iter().filter(|run| !is_live(*run)).collect();
     // Ids sort by time.
     over.sort_by(|a, b| b.cmp(a));
-    let mut bytes = 0;
-    for (place, run) in over.into_iter().enumerate() {
-        let folder = home.run_dir(run);
-        bytes += size(&folder);
-        let is_old = fs::metadata(&folder)
-            .and_then(|meta| meta.modified())
-            .ok()
-            .and_then(|at| at.elapsed().ok())
-            .is_some_and(|age| age > DAYS);
-        if (is_old || place >= KEPT || bytes > most)
-            && let Err(error) = fs::remove_dir_all(&folder)
-        {
-            tracing::warn!(%error, folder = %folder.display(), "the folder of an old run could not be removed");
+    let over = over.into_iter().map(|run| home.run_dir(run)).map(|folder| (size(&folder), folder));
+    let (sent, unsent): (Vec<_>, Vec<_>) = over.partition(|(_, folder)| is_sent(folder));
+    // What the server does not have comes first, so that of both kinds together the oldest it has goes first.
+    let (mut bytes, mut in_all) = (0, 0);
+    for (size, folder) in &unsent {
+        in_all += size;
+        if in_all > most_in_all {
+            let folder_name = folder.display();
+            tracing::error!(folder = %folder_name, "an old run is removed that the server never got: it was away for too long");
+            remove(folder);
         }
+    }
+    for (place, (size, folder)) in sent.iter().enumerate() {
+        bytes += size;
+        in_all += size;
+        if place >= KEPT || bytes > most || in_all > most_in_all || is_old(folder) {
+            remove(folder);
+        }
+    }
+}
+
+fn is_old(folder: &Path) -> bool {
+    let changed = fs::metadata(folder).and_then(|meta| meta.modified()).ok();
+    changed.and_then(|at| at.elapsed().ok()).is_some_and(|age| age > DAYS)
+}
+
+fn remove(folder: &Path) {
+    if let Err(error) = fs::remove_dir_all(folder) {
+        tracing::warn!(%error, folder = %folder.display(), "the folder of an old run could not be removed");
     }
 }
 
@@ -64,7 +84,8 @@ fn size(folder: &Path) -> u64 {
     entries.flatten().map(one).sum()
 }
 
-fn all(home: &Home) -> Vec<RunId> {
+/// Returns the runs that have a folder, in no order.
+pub(crate) fn all(home: &Home) -> Vec<RunId> {
     let Ok(folders) = fs::read_dir(home.join("runs")) else {
         return Vec::new();
     };
@@ -84,6 +105,7 @@ mod tests {
             let dir = home.run_dir(run(n));
             fs::create_dir_all(dir.join("deep")).unwrap();
             fs::write(dir.join("deep/events"), vec![0; bytes]).unwrap();
+            fs::write(dir.join("sent"), "").unwrap();
         }
         (folder, home)
     }
@@ -120,7 +142,23 @@ mod tests {
     #[test]
     fn the_oldest_folders_go_when_all_are_too_large() {
         let (_folder, home) = home(10, 1000);
-        prune_to(&home, |id| id == run(1), 3500);
+        prune_to(&home, |id| id == run(1), 3500, 100_000);
         assert_eq!(left(&home), [run(1), run(8), run(9), run(10)]);
+    }
+
+    #[test]
+    fn what_the_server_does_not_have_stays_until_all_is_too_large() {
+        let (_folder, home) = home(60, 1000);
+        let old = std::time::SystemTime::now() - Duration::from_hours(8 * 24);
+        for n in 1..=4 {
+            fs::remove_file(home.run_dir(run(n)).join("sent")).unwrap();
+            fs::File::open(home.run_dir(run(n))).unwrap().set_modified(old).unwrap();
+        }
+        prune_to(&home, |_| false, 2500, 100_000);
+        assert_eq!(left(&home), [1, 2, 3, 4, 59, 60].map(run));
+        prune_to(&home, |_| false, 2500, 5500);
+        assert_eq!(left(&home), [1, 2, 3, 4, 60].map(run), "the oldest the server has goes first");
+        prune_to(&home, |_| false, 2500, 2500);
+        assert_eq!(left(&home), [3, 4].map(run), "then the oldest of all");
     }
 }

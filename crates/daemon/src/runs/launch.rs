@@ -13,6 +13,7 @@ use crate::env::{self, Ambient, RunVars, SearchPath};
 use crate::home::Home;
 use crate::policy::Policy;
 use crate::supervisor::RunSpec;
+use crate::transcripts::Transcripts;
 
 /// What every run of this daemon shares.
 #[derive(Debug, Clone)]
@@ -23,6 +24,8 @@ pub struct Ground {
     pub exe: PathBuf,
     /// What the daemon was started with.
     pub ambient: Ambient,
+    /// Who sends what runs write to the server.
+    pub transcripts: Transcripts,
 }
 
 /// Checks a start against this machine, makes the run's folder and composes what its supervisor is told.

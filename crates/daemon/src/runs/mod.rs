@@ -6,7 +6,7 @@
 //! ended and told.
 
 mod facts;
-mod folders;
+pub(crate) mod folders;
 mod launch;
 mod run;
 

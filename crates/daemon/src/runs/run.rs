@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::facts;
+use super::facts::{self, SUPERVISOR_GONE};
 use super::launch::{Ground, prepare};
 use super::{Began, SteerError};
 use crate::journal::{Entry, Journal, JournalError, PromptStage};
@@ -22,8 +22,8 @@ use crate::process::ProcessId;
 use crate::process::tree::{self, Root};
 use crate::supervisor::client::{self, Control, Events, Supervised};
 use crate::supervisor::event::{RunEvent, Sequenced};
-use crate::supervisor::read_events;
 use crate::supervisor::wire::{Done, Refused};
+use crate::supervisor::{log, read_events};
 
 /// How long a supervisor may take to end its run; then it is done without it.
 const STOP: Duration = Duration::from_secs(45);
@@ -70,6 +70,12 @@ struct Run {
 
 /// Starts a run and stays with it until it is over.
 pub(super) async fn start(context: Context, start: StartRun, began: watch::Sender<Option<Began>>) {
+    let (transcripts, run_id) = (context.ground.transcripts.clone(), context.run_id);
+    begin(context, start, began).await;
+    transcripts.grew(run_id);
+}
+
+async fn begin(context: Context, start: StartRun, began: watch::Sender<Option<Began>>) {
     let tell = |outcome: Began| began.send_replace(Some(outcome));
     let supervised = match launch(&context, &start).await {
         Ok(supervised) => supervised,
@@ -85,6 +91,12 @@ pub(super) async fn start(context: Context, start: StartRun, began: watch::Sende
 
 /// Goes on with a run an earlier daemon started.
 pub(super) async fn resume(context: Context, supervisor: ProcessId) {
+    let (transcripts, run_id) = (context.ground.transcripts.clone(), context.run_id);
+    go_on(context, supervisor).await;
+    transcripts.grew(run_id);
+}
+
+async fn go_on(context: Context, supervisor: ProcessId) {
     let (seen, is_ready) = last_known(&context);
     let run_dir = context.ground.home.run_dir(context.run_id);
     match client::attach(&run_dir, supervisor, seen).await {
@@ -180,6 +192,9 @@ async fn settle(context: &Context, supervisor: ProcessId, requested: bool) {
     }
     // The last events may have told its end already.
     if let Some(record) = context.journal.read(|state| state.runs.get(&run_id).cloned()) {
+        if let Err(error) = log::amend(&run_dir, SUPERVISOR_GONE, requested) {
+            tracing::warn!(run.id = %run_id, %error, "the end of a run cannot be written into its log");
+        }
         let entries = facts::lost(run_id, &record, requested);
         // Refused only while the daemon ends; the next one settles it.
         let _ = write(&context.journal, entries).await;
@@ -226,6 +241,7 @@ impl Run {
     /// Takes an event in; returns whether the run is over.
     async fn take(&mut self, event: Sequenced<RunEvent>) -> bool {
         let run_id = self.context.run_id;
+        self.context.ground.transcripts.grew(run_id);
         let is_known =
             self.context.journal.read(|state| state.runs.get(&run_id).is_some_and(|run| event.seq <= run.seen));
         if is_known {

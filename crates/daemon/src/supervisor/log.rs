@@ -15,7 +15,7 @@ use super::redact::{Redactor, Stream};
 use super::socket::{EVENTS, OUTPUT};
 
 /// Beyond this size the story of a run is left out; what the daemon acts on goes on.
-const FULL: u64 = 64 * 1024 * 1024;
+const FULL: u64 = 256 * 1024 * 1024;
 /// The longest text of an event; a question to a person and a tool's output are shorter.
 const MAX_TEXT: usize = 256 * 1024;
 /// The longest input of a tool, output of a tool, or question to a person.
@@ -174,6 +174,30 @@ pub fn read_events(run_dir: &Path, after: u64) -> io::Result<Vec<Sequenced<RunEv
         events.push(serde_json::from_str(&line)?);
     }
     Ok(events)
+}
+
+/// Writes the end of a run whose supervisor is gone, behind its last whole line.
+pub fn amend(run_dir: &Path, reason: &str, requested: bool) -> io::Result<()> {
+    let mut file = OpenOptions::new().create(true).read(true).append(true).mode(0o600).open(run_dir.join(EVENTS))?;
+    let (mut whole, mut last) = (0, None);
+    let mut reader = BufReader::new(&mut file);
+    let mut line = Vec::new();
+    while reader.read_until(b'\n', &mut line)? > 0 && line.ends_with(b"\n") {
+        whole += line.len() as u64;
+        last = Some(std::mem::take(&mut line));
+    }
+    let last = last.map(|line| serde_json::from_slice::<Sequenced<RunEvent>>(&line)).transpose()?;
+    file.set_len(whole)?;
+    let seq = last.map_or(0, |event| event.seq);
+    let text = "what this run did last, before its supervisor was killed, may be missing here".to_owned();
+    let exited = RunEvent::Exited { code: None, signal: None, reason: reason.to_owned(), requested };
+    let mut lines = Vec::new();
+    for (seq, event) in (seq + 1..).zip([RunEvent::Notice { text }, exited]) {
+        serde_json::to_writer(&mut lines, &Sequenced { seq, at: now(), event })?;
+        lines.push(b'\n');
+    }
+    file.write_all(&lines)?;
+    file.sync_data()
 }
 
 /// Where a line came from.

@@ -42,6 +42,7 @@ pub use chatroom_protocol::transcript as event;
 use daemons::{Daemons, Request};
 use log::EventLog;
 pub use log::read_events;
+pub(crate) use socket::EVENTS;
 pub use spec::RunSpec;
 use tool::Tool;
 use wire::{Ask, Done, Refused};

@@ -11,4 +11,5 @@ mod life;
 mod pids;
 mod standing;
 mod steering;
+mod transcripts;
 mod world;

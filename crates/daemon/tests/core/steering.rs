@@ -8,17 +8,17 @@ use chatroom_protocol::{ErrorCode, PermissionId, PromptId, RunId};
 
 use crate::world::{World, now, unique, until};
 
-fn prompt(text: &str) -> PushPrompt {
+pub fn prompt(text: &str) -> PushPrompt {
     PushPrompt { prompt_id: PromptId::from_parts(now(), unique()), text: text.to_owned() }
 }
 
 impl World {
-    async fn prompt(&self, run: RunId, prompt: &PushPrompt) -> bool {
+    pub async fn prompt(&self, run: RunId, prompt: &PushPrompt) -> bool {
         let path = format!("/agents/{run}/prompts");
         self.server.post::<PromptReceipt>(&path, prompt).await.unwrap().duplicate
     }
 
-    async fn ended(&self, prompt: &PushPrompt) -> TurnOutcome {
+    pub async fn ended(&self, prompt: &PushPrompt) -> TurnOutcome {
         let wanted = prompt.prompt_id;
         self.server
             .fact("the end of a turn", |fact| match fact {
@@ -61,11 +61,11 @@ async fn prompts_are_given_one_at_a_time_and_once() {
         })
         .collect();
     assert_eq!(sent, prompts.each_ref().map(|one| one.prompt_id));
-    let log = world.server.ask("GET", &format!("/agents/{run}/log"), None).await.1;
+    let there = world.server.ask("GET", &format!("/agents/{run}/transcript"), None).await.1;
     for word in ["one", "two", "three"] {
-        assert!(log.lines().any(|line| line.contains(&format!("\"text\":\"{word}\""))), "{log}");
+        assert!(there.contains(&format!("\"text\":\"{word}\"")), "{there}");
     }
-    let follow = world.server.ask("GET", "/agents/nobody/log", None).await;
+    let follow = world.server.ask("GET", "/agents/nobody/transcript", None).await;
     assert_eq!(follow.0, 400);
     daemon.stop().await;
 }

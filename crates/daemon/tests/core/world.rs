@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex, Once};
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::extract::{Path as Parameters, Request, State};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{any, get, post};
 use axum::{Json, Router};
 use chatroom_daemon::credentials::Credentials;
 use chatroom_daemon::env::Ambient;
@@ -21,8 +21,10 @@ use chatroom_protocol::api::commands::CommandStatus;
 use chatroom_protocol::api::daemon::{CommandReceipt, LiveRun, PushCommand, Slot, StartRun};
 use chatroom_protocol::api::reports::{Applied, Fact, Report, Reports};
 use chatroom_protocol::{CommandId, ErrorCode, Problem, Role, RoomId, RunId, Timestamp, Tool};
+use chatroom_streams::router::RouterOptions;
+use chatroom_streams::{ContentType, Create, Engine, Start};
 use chatroom_tunnel::{Link, Listener, Settings, upgrade};
-use http::StatusCode;
+use http::{Method, StatusCode};
 use http_body_util::BodyExt as _;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -30,6 +32,7 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
+use tower::ServiceExt as _;
 use url::Url;
 
 pub const CRM: &str = "crm_machinemachinemachinemachinemachinemachin";
@@ -71,13 +74,18 @@ struct Seen {
     deliveries: usize,
     refuse: Option<(StatusCode, ErrorCode)>,
     lose_answers: usize,
+    appends: usize,
+    lose_appends: usize,
+    forgotten: Vec<String>,
 }
 
 /// A server with one machine.
 pub struct Server {
     pub url: Url,
     seen: Arc<Mutex<Seen>>,
+    engine: Engine,
     _stop: DropGuard,
+    _streams: TempDir,
 }
 
 type Shared = Arc<Mutex<Seen>>;
@@ -156,18 +164,65 @@ async fn reports(State(seen): State<Shared>, request: Request) -> Response {
     Json(Applied { applied_through }).into_response()
 }
 
+/// The streams of the server: a real engine.
+#[derive(Clone)]
+struct Streams {
+    seen: Shared,
+    engine: Engine,
+    router: Router,
+}
+
+async fn transcript(
+    State(streams): State<Streams>,
+    Parameters((_, run)): Parameters<(String, String)>,
+    request: Request,
+) -> Response {
+    if let Some(refusal) = refusal(&streams.seen) {
+        return refusal;
+    }
+    shown(&request);
+    if streams.seen.lock().unwrap().forgotten.contains(&run) {
+        let problem = [("content-type", "application/problem+json")];
+        return (StatusCode::NOT_FOUND, problem, r#"{"code":"not_found"}"#).into_response();
+    }
+    let json = Create { content_type: Some(ContentType::json()), ..Create::default() };
+    // Made before, and maybe closed since.
+    let _ = streams.engine.create(&run, json).await;
+    let is_append = request.method() == Method::POST;
+    let mut request = request;
+    // The parameters of this route are not those of that one.
+    request.extensions_mut().clear();
+    *request.uri_mut() = format!("/streams/{run}").parse().unwrap();
+    let response = streams.router.oneshot(request).await.unwrap();
+    let mut seen = streams.seen.lock().unwrap();
+    seen.appends += usize::from(is_append);
+    if is_append && seen.lose_appends > 0 {
+        seen.lose_appends -= 1;
+        return StatusCode::BAD_GATEWAY.into_response();
+    }
+    response
+}
+
 impl Server {
     async fn start() -> Self {
         let seen = Shared::default();
+        let streams = TempDir::with_prefix("streams-").unwrap();
+        let engine = Engine::start(streams.path(), chatroom_streams::Options::default()).unwrap();
+        let options = RouterOptions { prefix: "/streams".into(), ..RouterOptions::default() };
+        let router = chatroom_streams::router::router(engine.clone(), options);
+        let transcripts = Router::new()
+            .route("/api/machines/{id}/runs/{run}/transcript", any(transcript))
+            .with_state(Streams { seen: Arc::clone(&seen), engine: engine.clone(), router });
         let router = Router::new()
             .route("/api/tunnel", get(tunnel))
             .route("/api/machines/{id}/reports", post(reports))
-            .with_state(Arc::clone(&seen));
+            .with_state(Arc::clone(&seen))
+            .merge(transcripts);
         let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", tcp.local_addr().unwrap()).parse().unwrap();
         let stop = CancellationToken::new();
         tokio::spawn(Listener::new(tcp).serve(router, stop.clone().cancelled_owned()));
-        Self { url, seen, _stop: stop.drop_guard() }
+        Self { url, seen, engine, _stop: stop.drop_guard(), _streams: streams }
     }
 
     /// From now on everything is refused like this.
@@ -178,6 +233,29 @@ impl Server {
     /// Takes the next reports, and answers that it failed.
     pub fn lose_answers(&self, count: usize) {
         self.seen.lock().unwrap().lose_answers = count;
+    }
+
+    /// Takes the next parts of transcripts, and answers that it failed.
+    pub fn lose_appends(&self, count: usize) {
+        self.seen.lock().unwrap().lose_appends = count;
+    }
+
+    /// From now on this run is not known.
+    pub fn forget(&self, run: RunId) {
+        self.seen.lock().unwrap().forgotten.push(run.to_string());
+    }
+
+    /// How often a part of a transcript came.
+    pub fn appends(&self) -> usize {
+        self.seen.lock().unwrap().appends
+    }
+
+    /// Returns what has come of a transcript, as an array, and whether it is complete.
+    pub fn transcript(&self, run: RunId) -> (String, bool) {
+        let Ok(reader) = self.engine.reader(&run.to_string()) else { return ("[]".into(), false) };
+        let view = reader.view(Start::Beginning).unwrap();
+        assert!(view.is_up_to_date, "more than a page");
+        (String::from_utf8(view.load().unwrap().to_vec()).unwrap(), view.is_end)
     }
 
     pub fn cut(&self) {

@@ -10,6 +10,7 @@ pub mod reports;
 pub mod rooms;
 pub mod tasks;
 pub mod terminal;
+pub mod transcripts;
 
 use serde::{Deserialize, Serialize};
 

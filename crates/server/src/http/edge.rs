@@ -136,8 +136,12 @@ async fn as_problem(response: Response) -> Response {
     let text = to_bytes(body, 4096).await.unwrap_or_default();
     let text = String::from_utf8_lossy(&text).trim().to_owned();
     let code = match status {
-        StatusCode::NOT_FOUND => ErrorCode::NotFound,
+        StatusCode::NOT_FOUND | StatusCode::GONE => ErrorCode::NotFound,
+        StatusCode::FORBIDDEN => ErrorCode::Forbidden,
+        StatusCode::CONFLICT => ErrorCode::Conflict,
         StatusCode::PAYLOAD_TOO_LARGE => ErrorCode::TooLarge,
+        StatusCode::TOO_MANY_REQUESTS => ErrorCode::TooManyRequests,
+        StatusCode::INSUFFICIENT_STORAGE => ErrorCode::StorageFull,
         status if status.is_server_error() => ErrorCode::Internal,
         _ => ErrorCode::InvalidRequest,
     };

@@ -11,6 +11,7 @@ use chatroom_domain::tasks::TaskError;
 use chatroom_protocol::api::rooms::Target;
 use chatroom_protocol::{ErrorCode, Problem};
 use chatroom_store::Trouble;
+use chatroom_streams::Refusal;
 use http::{HeaderValue, StatusCode, header};
 
 use super::edge;
@@ -53,6 +54,7 @@ impl Error {
             Self::FeedTruncated(_) => (S::GONE, ErrorCode::FeedTruncated),
             Self::VersionGap(_) => (S::UPGRADE_REQUIRED, ErrorCode::VersionGap),
             Self::ShuttingDown => (S::SERVICE_UNAVAILABLE, ErrorCode::ShuttingDown),
+            Self::Transcript(refusal) => transcript(refusal),
             Self::Store(_) | Self::Unwell(_) | Self::Secret(_) | Self::NoRandomness | Self::Internal(_) => {
                 (S::INTERNAL_SERVER_ERROR, ErrorCode::Internal)
             }
@@ -250,6 +252,38 @@ fn machine(error: &MachineError) -> (StatusCode, ErrorCode) {
         E::OtherJournal => (S::CONFLICT, ErrorCode::Conflict),
         E::StaleEpoch => (S::CONFLICT, ErrorCode::StaleEpoch),
         E::Locked => (S::LOCKED, ErrorCode::MachineLocked),
+    }
+}
+
+fn transcript(refusal: &Refusal) -> (StatusCode, ErrorCode) {
+    use Refusal as R;
+    use StatusCode as S;
+    match refusal {
+        R::BadOffset => (S::BAD_REQUEST, ErrorCode::InvalidRequest),
+        R::Busy => (S::TOO_MANY_REQUESTS, ErrorCode::TooManyRequests),
+        R::NoRoom => (S::INSUFFICIENT_STORAGE, ErrorCode::StorageFull),
+        R::NotFound | R::Trimmed { .. } => (S::NOT_FOUND, ErrorCode::NotFound),
+        // The rest is about how streams are made and written, which no route leaves to a caller.
+        R::Deleted
+        | R::BadPath(_)
+        | R::MadeOtherwise
+        | R::PathHeld
+        | R::SourceNotFound
+        | R::SourceDeleted
+        | R::ForkOutside
+        | R::WrongType
+        | R::Closed { .. }
+        | R::SeqNotLarger
+        | R::StaleEpoch { .. }
+        | R::EpochBeginsAtZero
+        | R::ProducerGap { .. }
+        | R::NotJson(_)
+        | R::Empty
+        | R::TooLarge(_)
+        | R::TooManyStreams(_)
+        | R::TooManyProducers(_)
+        | R::Unreadable
+        | R::Stopped(_) => (S::INTERNAL_SERVER_ERROR, ErrorCode::Internal),
     }
 }
 

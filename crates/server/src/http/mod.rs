@@ -21,6 +21,7 @@ mod openapi;
 mod pages;
 mod rooms;
 mod tasks;
+mod transcripts;
 
 pub use edge::ClientAddress;
 pub use json::Json;
@@ -50,6 +51,7 @@ fn api() -> OpenApiRouter<App> {
         .merge(machines::routes())
         .merge(commands::routes())
         .merge(agents::routes())
+        .merge(transcripts::routes())
 }
 
 /// Returns everything the server answers.

@@ -227,11 +227,12 @@ async fn steering_is_for_the_machines_user_alone() {
     let (stage, daemon, run_id) = running().await;
     let agent = format!("{}/agents/builder", stage.room);
     let follow = json!({ "text": " one more thing " });
+    let there = format!("{}/runs/{run_id}/transcript", stage.laptop.path());
     for who in [&stage.bob, &stage.carol] {
         assert_eq!(who.post(&format!("{agent}/interrupt"), json!({})).await.status, 404);
         assert_eq!(who.post(&format!("{agent}/follow-up"), follow.clone()).await.status, 404);
         assert_eq!(who.put(&format!("{agent}/share"), json!({ "shared": true })).await.status, 404);
-        assert_eq!(who.get(&format!("/api/runs/{run_id}/log")).await.status, 404);
+        assert_eq!(who.get(&there).await.status, 404);
     }
     assert_eq!(stage.bob.get(&format!("/api/runs/{run_id}")).await.body["workingDir"], "");
     assert_eq!(stage.carol.get(&format!("/api/runs/{run_id}")).await.status, 404);
@@ -241,9 +242,9 @@ async fn steering_is_for_the_machines_user_alone() {
     assert_eq!(stage.alice.post(&format!("{agent}/follow-up"), follow.clone()).await.status, 200);
     assert_eq!(daemon.prompt(1).await.text, "one more thing");
     assert_eq!(stage.alice.post(&format!("{agent}/follow-up"), json!({ "text": " " })).await.status, 400);
-    let log = stage.alice.get(&format!("/api/runs/{run_id}/log?follow=true")).await;
-    assert_eq!(log.header("content-type"), "application/x-ndjson");
-    assert_eq!(log.raw, format!("{{\"run\":\"{run_id}\"}}\n{{\"follow\":true}}\n"));
+    let log = stage.alice.get(&format!("{there}?offset=-1&live=long-poll")).await;
+    assert_eq!(log.header("content-type"), "application/json");
+    assert_eq!(log.body, json!([{ "run": run_id }, { "follow": true }]));
     let idle = stage.alice.post(&format!("{}/agents/reviewer/interrupt", stage.room), json!({})).await;
     assert_eq!((idle.status, idle.text("code")), (409, "not_running"));
 

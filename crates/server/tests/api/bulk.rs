@@ -21,7 +21,7 @@ async fn endless(stage: &Stage, manner: Manner) -> (FakeDaemon, String) {
     let mut daemon = stage.connect_with(1, Manner { endless_logs: true, ..manner }).await;
     stage.command("start-agent").await;
     let run = daemon.started(&daemon.command(1).await).await;
-    (daemon, format!("/api/runs/{run}/log?follow=true"))
+    (daemon, format!("{}/runs/{run}/transcript?offset=-1&live=sse", stage.laptop.path()))
 }
 
 /// Opens a log.

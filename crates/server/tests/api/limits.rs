@@ -156,7 +156,7 @@ async fn a_log_that_is_read_counts_until_it_is_closed() {
     stage.command("start-agent").await;
     let command = daemon.command(1).await;
     let run = daemon.started(&command).await;
-    let path = format!("/api/runs/{run}/log");
+    let path = format!("{}/runs/{run}/transcript", stage.laptop.path());
     let user: UserId = stage.alice.id.parse().unwrap();
     let limits = &stage.world.app().limits;
     let mut held: Vec<_> = (0..Kind::Log.most()).map(|_| limits.open(user, Kind::Log).unwrap()).collect();

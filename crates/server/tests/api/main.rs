@@ -21,5 +21,6 @@ mod retention;
 mod rooms;
 mod stage;
 mod tasks;
+mod transcripts;
 mod tunnel;
 mod walk;

@@ -219,15 +219,16 @@ async fn a_prompt_that_waits_is_not_given_once_its_agent_is_private_again() {
 }
 
 #[tokio::test]
-async fn a_followed_log_ends_with_the_sign_in() {
+async fn a_transcript_followed_on_its_machine_ends_with_the_sign_in() {
     let stage = Stage::set().await;
     let mut daemon = stage.connect_with(1, Manner { log_stays: true, ..Manner::default() }).await;
     stage.command("start-agent").await;
     let run = daemon.started(&daemon.command(1).await).await;
-    let request = stage.alice.request(reqwest::Method::GET, &format!("/api/runs/{run}/log?follow=true"));
+    let path = format!("{}/runs/{run}/transcript?offset=-1&live=sse", stage.laptop.path());
+    let request = stage.alice.request(reqwest::Method::GET, &path);
     let mut log = request.send().await.unwrap();
     let first = log.chunk().await.unwrap().unwrap();
-    assert!(first.starts_with(b"{\"run\""), "{first:?}");
+    assert!(first.starts_with(b"[{\"run\""), "{first:?}");
     let sessions = stage.alice.get("/api/auth/sessions").await;
     let own = sessions.body["sessions"].as_array().unwrap().iter().find(|session| session["current"] == true).unwrap();
     let revoked = stage.alice.delete(&format!("/api/auth/sessions/{}", own["sessionId"].as_str().unwrap())).await;

@@ -246,6 +246,10 @@ async fn old_runs_and_waits_are_forgotten_but_an_agents_last_run_is_kept() {
         assert_eq!(runs::prune(&tx, after(101), 10).await.unwrap(), 0);
         tx.commit().await.unwrap();
         let reader = store.reader();
+        let all: Vec<RunId> = (1..=5).map(|n| RunId::from_parts(NOW, n)).collect();
+        let mut known = runs::known(&reader, &all).await.unwrap();
+        known.sort();
+        assert_eq!(known, all[2..]);
         for n in 1..=5 {
             let kept = runs::of(&reader, RunId::from_parts(NOW, n)).await.unwrap().is_some();
             assert_eq!(kept, n > 2, "run {n}");

@@ -1,10 +1,14 @@
 //! `chatroom agent logs`: what a run did, one line per event.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
+use chatroom_protocol::RunId;
 use chatroom_protocol::api::reports::{PermissionOutcome, TurnOutcome};
 use chatroom_protocol::transcript::{Fold, RunEvent, Sequenced};
+
+use tokio::time::sleep;
 
 use super::{Logs, find};
 use crate::client::Client;
@@ -15,41 +19,93 @@ use crate::{output, times};
 /// How much of a tool's words stands in one line.
 const PREVIEW: usize = 200;
 
-/// Prints the log of an agent's live run, or of its last.
+/// How long the server is left alone once it did not answer.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Prints the transcript of an agent's live run, or of its last.
 pub async fn run(verb: &Logs, shell: &Shell) -> Result<ExitCode> {
     let (room, role) = verb.place.parse()?;
     let client = Client::person(shell)?;
     let Some(run) = find(&client, room, &role).await?.run else {
         bail!("`{role}` has not run yet; start it with `chatroom agent start --chatroom-id={room} --role={role}`");
     };
-    let mut response = client.run_log(run.run_id, verb.follow).await?;
-    let mut rest = Vec::new();
-    let mut fold = Fold::default();
-    while let Some(bytes) = response.chunk().await.context("the log broke off")? {
-        rest.extend_from_slice(&bytes);
-        while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
-            let line: Vec<u8> = rest.drain(..=end).collect();
-            print(&line, verb.json, &mut fold)?;
-        }
+    if let Some(text) = &verb.search {
+        return search(&client, run.run_id, text, verb.json).await;
     }
-    print(&rest, verb.json, &mut fold)?;
+    let mut offset = match verb.tail {
+        Some(most) => tail(&client, run.run_id, most).await?,
+        None => "-1".to_owned(),
+    };
+    let mut fold = Fold::default();
+    let mut wait = false;
+    let mut is_away = false;
+    loop {
+        let page = match client.transcript(run.run_id, &offset, wait).await {
+            Err(error) if verb.follow && error.is_transient() => {
+                if !std::mem::replace(&mut is_away, true) {
+                    output::talk(format!("{error}; trying again"));
+                }
+                sleep(PAUSE).await;
+                continue;
+            }
+            page => page?,
+        };
+        is_away = false;
+        for event in &page.events {
+            print(event.get(), verb.json, &mut fold)?;
+        }
+        offset = page.next;
+        if page.is_closed || page.is_up_to_date && !verb.follow {
+            break;
+        }
+        wait = page.is_up_to_date;
+    }
     fold.finish().map_or(Ok(()), |event| tell(&event))?;
     Ok(DONE)
 }
 
-fn print(line: &[u8], json: bool, fold: &mut Fold) -> Result<()> {
-    let line = String::from_utf8_lossy(line);
-    let line = line.trim();
-    if line.is_empty() {
-        return Ok(());
+/// Returns where the last so many events begin.
+async fn tail(client: &Client, run: RunId, most: u64) -> Result<String> {
+    let Some(last) = client.transcript_index(run, None).await?.last_event else {
+        return Ok("-1".to_owned());
+    };
+    let first = client.transcript_index(run, Some(last.saturating_sub(most - 1))).await?.place;
+    Ok(first.map_or_else(|| "-1".to_owned(), |place| place.offset))
+}
+
+async fn search(client: &Client, run: RunId, text: &str, json: bool) -> Result<ExitCode> {
+    let mut from = "-1".to_owned();
+    let mut found = false;
+    loop {
+        let hits = client.search_transcript(run, text, &from).await?;
+        for hit in hits.hits {
+            found = true;
+            if json {
+                output::data(&output::printable_json(&serde_json::to_string(&hit)?))?;
+            } else {
+                let (at, excerpt) = (times::utc(hit.at), output::one_line(&hit.excerpt));
+                output::data(&format!("{at}  #{:<7} {:<12} {excerpt}", hit.event, output::one_line(&hit.kind)))?;
+            }
+        }
+        match hits.next {
+            Some(next) => from = next,
+            None => break,
+        }
     }
+    if !found {
+        output::talk("nothing in this transcript has that text");
+    }
+    Ok(if found { DONE } else { ExitCode::FAILURE })
+}
+
+fn print(event: &str, json: bool, fold: &mut Fold) -> Result<()> {
     if json {
-        return output::data(&output::printable_json(line));
+        return output::data(&output::printable_json(event));
     }
-    match serde_json::from_str::<Sequenced<RunEvent>>(line) {
+    match serde_json::from_str::<Sequenced<RunEvent>>(event) {
         Ok(event) => fold.push(event).try_for_each(|event| tell(&event)),
         // What a newer version wrote is shown as it is.
-        Err(_) => output::data(&output::cut(&output::one_line(line), PREVIEW)),
+        Err(_) => output::data(&output::cut(&output::one_line(event), PREVIEW)),
     }
 }
 

@@ -2,17 +2,11 @@
 
 mod terminal;
 
-use axum::body::Body;
-use axum::extract::{Path, Query, State};
-use axum::response::{IntoResponse as _, Response};
+use axum::extract::{Path, State};
 use chatroom_domain::agents::Run;
 use chatroom_protocol::api::Done;
 use chatroom_protocol::api::agents::{Agents, AnswerPermission, FollowUp, RunView, ShareAgent};
 use chatroom_protocol::{PermissionId, Problem, Role, RoomId, RunId};
-use futures_util::StreamExt as _;
-use http::header;
-use http_body_util::BodyExt as _;
-use serde::Deserialize;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -20,9 +14,7 @@ use crate::agents::{steer, views};
 use crate::app::App;
 use crate::error::Error;
 use crate::http::Json;
-use crate::http::caller::{AnyCaller, Person, signed_out};
-use crate::limits::Kind;
-use crate::machines::bulk;
+use crate::http::caller::{AnyCaller, Person};
 use crate::rooms;
 
 /// The routes of this resource.
@@ -34,7 +26,6 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(follow_up))
         .routes(routes!(share))
         .routes(routes!(show_run))
-        .routes(routes!(log))
         .merge(terminal::routes())
 }
 
@@ -114,47 +105,12 @@ async fn share(
 #[utoipa::path(get, path = "/api/runs/{runId}", tag = "agents", security(("session" = [])),
     params(("runId" = RunId, Path)), responses((status = 200, body = RunView), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 async fn show_run(person: Person, State(app): State<App>, Path(id): Path<RunId>) -> Result<Json<RunView>, Error> {
-    let run = run(&app, &person, id).await?;
+    let run = run_of_member(&app, &person, id).await?;
     Ok(Json(views::run_view(run, person.user)))
 }
 
-/// How much of a log is asked for.
-#[derive(Debug, Deserialize, utoipa::IntoParams)]
-struct LogQuery {
-    /// Go on with what is written from now on, until the run is over.
-    #[serde(default)]
-    follow: bool,
-}
-
-/// Reads the log of a run from its machine, one JSON document a line. Only the machine's user may.
-#[utoipa::path(get, path = "/api/runs/{runId}/log", tag = "agents", security(("session" = [])),
-    params(("runId" = RunId, Path), LogQuery),
-    responses((status = 200, body = String, content_type = "application/x-ndjson"), (status = "4XX", body = Problem, content_type = "application/problem+json"), (status = "5XX", body = Problem, content_type = "application/problem+json")))]
-async fn log(
-    person: Person,
-    State(app): State<App>,
-    Path(id): Path<RunId>,
-    Query(query): Query<LogQuery>,
-) -> Result<Response, Error> {
-    let run = run(&app, &person, id).await?;
-    if run.user != person.user {
-        return Err(Error::NotFound);
-    }
-    let held = app.limits.open(person.user, Kind::Log)?;
-    let path = format!("/agents/{id}/log?follow={}", query.follow);
-    let answer = bulk::open(&app, run.machine, &path).await?;
-    let headers = [(header::CONTENT_TYPE, "application/x-ndjson")];
-    let body = Body::new(answer.into_body()).map_frame(move |frame| {
-        // Counted as long as somebody reads it.
-        let _ = &held;
-        frame
-    });
-    let body = body.into_data_stream().take_until(signed_out(app, person));
-    Ok((headers, Body::from_stream(body)).into_response())
-}
-
 /// Returns a run of a room the caller is a member of.
-async fn run(app: &App, person: &Person, id: RunId) -> Result<Run, Error> {
+pub(super) async fn run_of_member(app: &App, person: &Person, id: RunId) -> Result<Run, Error> {
     let reader = app.reader();
     let run = chatroom_store::runs::of(&reader, id).await?.ok_or(Error::NotFound)?;
     match rooms::find(&reader, run.room, person.user).await {

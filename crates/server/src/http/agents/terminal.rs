@@ -13,7 +13,7 @@ use tokio::time::{Duration, Instant, interval, sleep_until, timeout};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::run;
+use super::run_of_member;
 use crate::agents::terminal::{self, Heard, Viewer};
 use crate::app::App;
 use crate::error::{AgentError, Error};
@@ -58,7 +58,7 @@ async fn join(
     Query(query): Query<JoinQuery>,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, Error> {
-    let run = run(&app, &person, id).await?;
+    let run = run_of_member(&app, &person, id).await?;
     if run.user != person.user {
         return Err(Error::NotFound);
     }

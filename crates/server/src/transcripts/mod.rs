@@ -1,0 +1,141 @@
+//! Transcripts: what every run said and did, as durable streams that any client of the protocol can follow.
+//!
+//! A machine writes the transcript of a run into a file of its own and sends it on. The messages of a stream are
+//! stored one behind the other, each with one byte after it, as the lines of that file are: so a position here is the
+//! same position there, and a machine that comes back finds out with one request where to go on.
+//!
+//! A newcomer would get wrong: nothing here is in the database. The rows say which runs there are and whose they are; a
+//! stream without a row is out of reach at once, and deleted within the hour.
+
+pub mod index;
+pub mod search;
+
+use std::collections::HashSet;
+use std::path::Path;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::response::Response;
+use chatroom_protocol::RunId;
+use chatroom_streams::router::{self, RouterOptions};
+use chatroom_streams::{ContentType, Create, Engine, OpenError, Options, Reader, Refusal, Stopped};
+use http::{HeaderMap, Method, Request, Uri};
+use tokio::sync::{Semaphore, watch};
+use tower::ServiceExt as _;
+
+use crate::app::App;
+use crate::error::Error;
+
+/// The largest batch a machine sends: one event of the largest size, as JSON escapes it, and some more.
+pub const MAX_BATCH: usize = 4 * 1024 * 1024;
+/// How large a transcript may become. A machine stops its own before.
+pub const MAX_BYTES: u64 = 1024 * 1024 * 1024;
+/// How many transcripts may be searched or looked up in at once; each needs a thread for that long.
+const AT_ONCE: usize = 4;
+/// Below which path the router has the streams.
+const PREFIX: &str = "/streams";
+/// What the path of every transcript begins with.
+const FOLDER: &str = "runs/";
+/// About how many runs the database is asked at once.
+const SOME: usize = 500;
+
+/// The transcripts of a server; a clone is a handle to the same ones.
+#[derive(Clone)]
+pub struct Transcripts {
+    engine: Engine,
+    router: Router,
+    looking: Arc<Semaphore>,
+}
+
+impl Transcripts {
+    /// Opens those in a folder. Readers that wait are let go once `ending` is true.
+    pub fn open(folder: &Path, ending: watch::Receiver<bool>) -> Result<Self, OpenError> {
+        let engine = Engine::start(folder, Options { max_body: MAX_BATCH, ..Options::default() })?;
+        let options = RouterOptions { prefix: PREFIX.into(), ending: Some(ending), ..RouterOptions::default() };
+        let router = router::router(engine.clone(), options);
+        Ok(Self { engine, router, looking: Arc::new(Semaphore::new(AT_ONCE)) })
+    }
+
+    /// Finishes what is under way and leaves the folder to the next server. It waits for the disk.
+    pub fn end(&self) {
+        self.engine.end();
+    }
+
+    /// Waits until they cannot be written any more.
+    pub async fn stopped(&self) -> Stopped {
+        self.engine.stopped().await
+    }
+
+    /// Passes a request on to the stream of a run. Who may do what is decided before.
+    pub async fn serve(
+        &self,
+        run: RunId,
+        method: Method,
+        query: Option<&str>,
+        headers: HeaderMap,
+        body: Body,
+    ) -> Result<Response, Error> {
+        let query = query.map(|query| format!("?{query}")).unwrap_or_default();
+        let uri = Uri::try_from(format!("{PREFIX}/{}{query}", path(run)));
+        let uri = uri.map_err(|_| Error::Invalid("the query cannot be read".into()))?;
+        let mut request = Request::new(body);
+        (*request.method_mut(), *request.uri_mut(), *request.headers_mut()) = (method, uri, headers);
+        match self.router.clone().oneshot(request).await {
+            Ok(response) => Ok(response),
+            Err(never) => match never {},
+        }
+    }
+
+    /// Makes the stream of a run, if it is not there.
+    pub async fn ensure(&self, run: RunId) -> Result<Reader, Error> {
+        let path = path(run);
+        match self.engine.reader(&path) {
+            Err(Refusal::NotFound) => {}
+            found => return Ok(found?),
+        }
+        let create = Create { content_type: Some(ContentType::json()), ..Create::default() };
+        match self.engine.create(&path, create).await {
+            // Made and closed by somebody else meanwhile.
+            Ok(_) | Err(Refusal::MadeOtherwise) => Ok(self.engine.reader(&path)?),
+            Err(refusal) => Err(refusal.into()),
+        }
+    }
+
+    /// Deletes the stream of a run that is forgotten.
+    pub async fn forget(&self, run: RunId) -> Result<(), Error> {
+        match self.engine.delete(&path(run)).await {
+            Ok(()) | Err(Refusal::NotFound) => Ok(()),
+            Err(refusal) => Err(refusal.into()),
+        }
+    }
+
+    /// Does something that reads files, where that holds up nobody.
+    async fn look<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, Refusal> + Send + 'static,
+    ) -> Result<T, Error> {
+        let ended = |_| Error::Internal("a look into a transcript ended unexpectedly".into());
+        let _place = self.looking.acquire().await.map_err(|_| Error::ShuttingDown)?;
+        Ok(tokio::task::spawn_blocking(work).await.map_err(ended)??)
+    }
+}
+
+fn path(run: RunId) -> String {
+    format!("{FOLDER}{run}")
+}
+
+/// Deletes the streams of runs that are forgotten: too old, or gone with their machine.
+pub async fn sweep(app: App) -> Result<(), Error> {
+    let transcripts = app.transcripts()?;
+    let streams = transcripts.engine.paths();
+    let runs: Vec<RunId> = streams.iter().filter_map(|path| path.strip_prefix(FOLDER)?.parse().ok()).collect();
+    for some in runs.chunks(SOME) {
+        let known: HashSet<RunId> = chatroom_store::runs::known(&app.reader(), some).await?.into_iter().collect();
+        for run in some.iter().filter(|run| !known.contains(run)) {
+            transcripts.forget(*run).await?;
+            tracing::info!(run.id = %run, "forgot the transcript of a run that is forgotten");
+        }
+    }
+    Ok(())
+}
