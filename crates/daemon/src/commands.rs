@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 
 use chatroom_protocol::api::commands::{CommandStatus, CommandType};
-use chatroom_protocol::api::daemon::{CommandOutcome, CommandReceipt, PushCommand, Slot, StartRun};
+use chatroom_protocol::api::daemon::{CommandOutcome, CommandReceipt, PushCommand, Slot, StartRun, Steerer};
 use chatroom_protocol::api::reports::Fact;
 use chatroom_protocol::{CommandId, Timestamp};
 use tokio::sync::{mpsc, oneshot};
@@ -45,6 +45,7 @@ struct Work {
     deadline_at: Timestamp,
     slot: Option<Slot>,
     start: Option<StartRun>,
+    by: Option<Steerer>,
 }
 
 impl Commands {
@@ -85,6 +86,7 @@ impl Owner {
                     deadline_at: record.deadline_at,
                     slot: record.slot,
                     start: None,
+                    by: None,
                 }),
             }
         }
@@ -117,8 +119,8 @@ impl Owner {
         let deadline_at = crate::now().plus_millis(push.expires_in_ms);
         self.journal.append(received(&push, deadline_at)).await?;
         let slot = slot(&push);
-        let start = push.start;
-        self.enqueue(Work { command_id, kind: push.kind, deadline_at, slot, start });
+        let PushCommand { kind, start, by, .. } = push;
+        self.enqueue(Work { command_id, kind, deadline_at, slot, start, by });
         Ok(CommandReceipt { duplicate: false, outcome: None })
     }
 
@@ -163,10 +165,10 @@ async fn perform(kind: CommandType, work: Work, runs: Runs) -> CommandOutcome {
         (CommandType::Status, _, _) => completed(runs.summary()),
         (CommandType::StartAgent, Some(start), _) => began(runs.start(start).await),
         (CommandType::RestartAgent, Some(start), _) => {
-            runs.stop(start.slot.clone()).await;
+            runs.stop(start.slot.clone(), work.by).await;
             began(runs.start(start).await)
         }
-        (CommandType::StopAgent, _, Some(slot)) => completed(runs.stop(slot).await),
+        (CommandType::StopAgent, _, Some(slot)) => completed(runs.stop(slot, work.by).await),
         (CommandType::StartAgent | CommandType::RestartAgent, None, _) => {
             failed("the command does not say what to start")
         }

@@ -300,7 +300,7 @@ async fn obey(mut link: watch::Receiver<LinkStatus>, journal: Journal, runs: Run
             );
         }
         let slots = live.into_iter().map(|run| Slot { chatroom_id: run.chatroom_id, role: run.role });
-        join_all(slots.map(|slot| runs.stop(slot))).await;
+        join_all(slots.map(|slot| runs.stop(slot, None))).await;
         if link.changed().await.is_err() {
             return;
         }

@@ -166,7 +166,10 @@ pub enum PromptPurpose {
     /// Reminds of a hand-off that was forgotten.
     Reminder(chatroom_protocol::TaskId),
     /// A person's words to a live run.
-    FollowUp,
+    FollowUp {
+        /// Who says them; prompts of older versions do not tell.
+        by: Option<UserId>,
+    },
 }
 
 /// Where a prompt is on its way.

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::api::agents::RunActivity;
+use crate::api::daemon::{PromptFrom, Steerer};
 use crate::api::reports::{PermissionOutcome, TurnOutcome};
 use crate::{PermissionId, PromptId, Timestamp};
 
@@ -38,6 +39,24 @@ pub enum RunEvent {
     PromptSent {
         /// Which.
         prompt_id: PromptId,
+        /// Who it is from, where that was said.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        from: Option<PromptFrom>,
+        /// What the tool is told, capped. Logs of older versions do not have it, nor has one that is full.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        text: Option<String>,
+    },
+    /// Somebody ends the turn; written before the tool is told.
+    InterruptAsked {
+        /// Who, where that was said.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<Steerer>,
+    },
+    /// The run is to end; written before the tool is told.
+    StopAsked {
+        /// Who wants it; nobody where its daemon, or nobody that is known, ends it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<Steerer>,
     },
     /// The tool gave its first output for a prompt.
     PromptStarted {
@@ -71,6 +90,9 @@ pub enum RunEvent {
         permission_id: PermissionId,
         /// Why.
         outcome: PermissionOutcome,
+        /// Who answered, where a person did.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<Steerer>,
     },
     /// The agent says something: a whole text, or the next part of one that is being written.
     Message {
@@ -175,6 +197,8 @@ impl RunEvent {
             self,
             Self::ToolStarted { .. }
                 | Self::PromptSent { .. }
+                | Self::InterruptAsked { .. }
+                | Self::StopAsked { .. }
                 | Self::PromptStarted { .. }
                 | Self::TurnEnded { .. }
                 | Self::PermissionAsked { .. }

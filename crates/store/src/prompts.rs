@@ -1,7 +1,7 @@
 //! Prompts: text on its way to a run, and the receipt that keeps it from being given twice.
 
 use chatroom_domain::agents::{Prompt, PromptPurpose, PromptState};
-use chatroom_protocol::{MachineId, PromptId, RunId, TaskId, Timestamp};
+use chatroom_protocol::{MachineId, PromptId, RunId, TaskId, Timestamp, UserId};
 use sea_orm::sea_query::{Condition, Expr, Query};
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder};
 
@@ -13,7 +13,7 @@ const TABLE: &str = "prompts";
 
 /// Writes a new prompt.
 pub async fn insert(tx: &Tx, prompt: &Prompt) -> Result<(), StoreError> {
-    let (purpose, task) = words(&prompt.purpose);
+    let (purpose, task, by) = words(&prompt.purpose);
     prompts::ActiveModel {
         id: Set(prompt.id.to_string()),
         run_id: Set(prompt.run.to_string()),
@@ -22,6 +22,7 @@ pub async fn insert(tx: &Tx, prompt: &Prompt) -> Result<(), StoreError> {
         body: Set(prompt.text.clone()),
         state: Set(prompt.state.as_str().to_owned()),
         created_at: Set(prompt.created_at.0),
+        user_id: Set(by.map(|user| user.to_string())),
     }
     .insert(tx.connection())
     .await?;
@@ -40,7 +41,7 @@ pub async fn find(db: &impl Access, run: RunId, id: PromptId) -> Result<Option<P
 
 /// Returns whether a run was ever given a prompt of this purpose.
 pub async fn was_made(db: &impl Access, run: RunId, purpose: &PromptPurpose) -> Result<bool, StoreError> {
-    let (purpose, task) = words(purpose);
+    let (purpose, task, _) = words(purpose);
     let about = match task {
         Some(task) => prompts::Column::TaskId.eq(task.to_string()),
         None => prompts::Column::TaskId.is_null(),
@@ -105,11 +106,11 @@ pub async fn finish_all(tx: &Tx, run: RunId) -> Result<(), StoreError> {
     Ok(())
 }
 
-fn words(purpose: &PromptPurpose) -> (&'static str, Option<TaskId>) {
+fn words(purpose: &PromptPurpose) -> (&'static str, Option<TaskId>, Option<UserId>) {
     match purpose {
-        PromptPurpose::Task(task) => ("task", Some(*task)),
-        PromptPurpose::Reminder(task) => ("reminder", Some(*task)),
-        PromptPurpose::FollowUp => ("follow_up", None),
+        PromptPurpose::Task(task) => ("task", Some(*task), None),
+        PromptPurpose::Reminder(task) => ("reminder", Some(*task), None),
+        PromptPurpose::FollowUp { by } => ("follow_up", None, *by),
     }
 }
 
@@ -122,7 +123,7 @@ fn prompt(row: prompts::Model) -> Result<Prompt, StoreError> {
         purpose: match (row.purpose.as_str(), task) {
             ("task", Some(task)) => PromptPurpose::Task(task),
             ("reminder", Some(task)) => PromptPurpose::Reminder(task),
-            ("follow_up", None) => PromptPurpose::FollowUp,
+            ("follow_up", None) => PromptPurpose::FollowUp { by: parse_option(TABLE, row.user_id.as_deref())? },
             (other, _) => return Err(unknown("purpose", other)),
         },
         text: row.body,

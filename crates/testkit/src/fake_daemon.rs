@@ -16,8 +16,8 @@ use axum::{Json, Router};
 use chatroom_protocol::api::agents::RunActivity;
 use chatroom_protocol::api::commands::CommandStatus;
 use chatroom_protocol::api::daemon::{
-    CommandOutcome, CommandReceipt, DecidePermission, LiveRun, OpenLink, Ping, Pong, PromptReceipt, PushCommand,
-    PushPrompt, Renewal,
+    CommandOutcome, CommandReceipt, DecidePermission, Interrupt, LiveRun, OpenLink, Ping, Pong, PromptReceipt,
+    PushCommand, PushPrompt, Renewal,
 };
 use chatroom_protocol::api::machines::{MachineCredential, ToolFacts};
 use chatroom_protocol::api::reports::Fact;
@@ -204,7 +204,7 @@ pub struct Heard {
     /// How often it was told that the server leaves.
     pub farewells: usize,
     /// The turns it should end.
-    pub interrupts: Vec<RunId>,
+    pub interrupts: Vec<(RunId, Interrupt)>,
     /// The answers to its questions.
     pub decisions: Vec<(RunId, PermissionId, DecidePermission)>,
     /// The credentials it was to take.
@@ -442,8 +442,8 @@ async fn prompt(State(said): State<Said>, Path(run): Path<RunId>, Json(push): Js
     Json(PromptReceipt { duplicate })
 }
 
-async fn interrupt(State(said): State<Said>, Path(run): Path<RunId>) -> Json<Value> {
-    said.heard().interrupts.push(run);
+async fn interrupt(State(said): State<Said>, Path(run): Path<RunId>, Json(body): Json<Interrupt>) -> Json<Value> {
+    said.heard().interrupts.push((run, body));
     Json(json!({ "changed": true }))
 }
 

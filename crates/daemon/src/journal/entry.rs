@@ -1,6 +1,6 @@
 //! What is written to the journal.
 
-use chatroom_protocol::api::daemon::{CommandOutcome, Slot};
+use chatroom_protocol::api::daemon::{CommandOutcome, PromptFrom, Slot};
 use chatroom_protocol::api::reports::{Fact, Report};
 use chatroom_protocol::{CommandId, PromptId, RunId, Timestamp, Tool};
 use serde::{Deserialize, Serialize};
@@ -75,6 +75,9 @@ pub enum Entry {
         prompt_id: PromptId,
         /// What to tell the agent.
         text: String,
+        /// Who it is from.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        from: Option<PromptFrom>,
     },
     /// Something the server is to know. It gets its number when it is written.
     Fact {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use chatroom_protocol::api::agents::RunActivity;
-use chatroom_protocol::api::daemon::{CommandOutcome, LiveRun, Slot};
+use chatroom_protocol::api::daemon::{CommandOutcome, LiveRun, PromptFrom, Slot};
 use chatroom_protocol::api::reports::{Fact, Report};
 use chatroom_protocol::{CommandId, PermissionId, PromptId, RunId, Timestamp, Tool};
 use serde::{Deserialize, Serialize};
@@ -90,6 +90,9 @@ pub enum PromptStage {
     Waiting {
         /// Its text.
         text: String,
+        /// Who it is from.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        from: Option<PromptFrom>,
     },
     /// It was given to the tool.
     Sent,
@@ -161,9 +164,9 @@ impl State {
             Entry::RunEnded { run_id } => {
                 self.runs.remove(&run_id);
             }
-            Entry::PromptAccepted { run_id, prompt_id, text } => {
+            Entry::PromptAccepted { run_id, prompt_id, text, from } => {
                 if let Some(run) = self.runs.get_mut(&run_id).filter(|run| !run.has_prompt(prompt_id)) {
-                    let stage = PromptStage::Waiting { text };
+                    let stage = PromptStage::Waiting { text, from };
                     run.prompts.push(PromptRecord { prompt_id, stage });
                 }
             }

@@ -4,7 +4,7 @@ use axum::Json as Answer;
 use axum::extract::{Path, State};
 use chatroom_protocol::PermissionId;
 use chatroom_protocol::api::Done;
-use chatroom_protocol::api::daemon::{DecidePermission, LiveRun, PromptReceipt, PushPrompt};
+use chatroom_protocol::api::daemon::{DecidePermission, Interrupt, LiveRun, PromptReceipt, PushPrompt};
 
 use super::Api;
 use super::body::{Json, id};
@@ -24,8 +24,12 @@ pub(super) async fn prompt(
     Ok(Answer(PromptReceipt { duplicate }))
 }
 
-pub(super) async fn interrupt(State(api): State<Api>, Path(run): Path<String>) -> Result<Answer<Done>, Refusal> {
-    let changed = api.runs.interrupt(id(&run)?).await?;
+pub(super) async fn interrupt(
+    State(api): State<Api>,
+    Path(run): Path<String>,
+    Json(Interrupt { by }): Json<Interrupt>,
+) -> Result<Answer<Done>, Refusal> {
+    let changed = api.runs.interrupt(id(&run)?, by).await?;
     Ok(Answer(Done { changed }))
 }
 

@@ -15,13 +15,13 @@ pub(super) fn entries(run_id: RunId, event: Sequenced<RunEvent>) -> Vec<Entry> {
     let fact = match event.event {
         RunEvent::Activity { activity: RunActivity::Exited } => return Vec::new(),
         RunEvent::Activity { activity } => Fact::RunActivity { run_id, activity },
-        RunEvent::PromptSent { prompt_id } => Fact::PromptSent { run_id, prompt_id },
+        RunEvent::PromptSent { prompt_id, .. } => Fact::PromptSent { run_id, prompt_id },
         RunEvent::PromptStarted { prompt_id } => Fact::PromptStarted { run_id, prompt_id },
         RunEvent::TurnEnded { prompt_id, outcome, detail } => Fact::TurnEnded { run_id, prompt_id, outcome, detail },
         RunEvent::PermissionAsked { permission_id, title, input, digest } => {
             Fact::PermissionAsked { run_id, permission_id, title, input, digest }
         }
-        RunEvent::PermissionClosed { permission_id, outcome } => {
+        RunEvent::PermissionClosed { permission_id, outcome, .. } => {
             Fact::PermissionClosed { run_id, permission_id, outcome }
         }
         RunEvent::Exited { reason, requested, .. } => return ended(run_id, requested, reason),

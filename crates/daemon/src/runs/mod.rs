@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chatroom_protocol::RunId;
-use chatroom_protocol::api::daemon::{DecidePermission, PushPrompt, Slot, StartRun};
+use chatroom_protocol::api::daemon::{DecidePermission, PushPrompt, Slot, StartRun, Steerer};
 use chatroom_protocol::api::terminal::JoinTerminal;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{Id, JoinSet};
@@ -73,7 +73,7 @@ pub struct Runs {
 #[derive(Debug)]
 enum Ask {
     Start { start: Box<StartRun>, reply: oneshot::Sender<Started> },
-    Stop { slot: Slot, reply: oneshot::Sender<(RunId, oneshot::Receiver<()>)> },
+    Stop { slot: Slot, by: Option<Steerer>, reply: oneshot::Sender<(RunId, oneshot::Receiver<()>)> },
     Of { run_id: RunId, ask: RunAsk },
     StopAll { done: oneshot::Sender<()> },
 }
@@ -127,10 +127,10 @@ impl Runs {
     }
 
     /// Ends what lives in a slot, with every process of it. Nothing there is fine.
-    pub async fn stop(&self, slot: Slot) -> String {
+    pub async fn stop(&self, slot: Slot, by: Option<Steerer>) -> String {
         let (reply, answer) = oneshot::channel();
         // A closed owner has ended every run.
-        let _ = self.asks.send(Ask::Stop { slot, reply });
+        let _ = self.asks.send(Ask::Stop { slot, by, reply });
         match answer.await {
             Ok((run_id, ended)) => {
                 let _ = ended.await;
@@ -149,7 +149,7 @@ impl Runs {
 
     /// Takes a prompt in. Returns whether it was there before.
     pub async fn prompt(&self, run_id: RunId, push: PushPrompt) -> Result<bool, SteerError> {
-        let PushPrompt { prompt_id, text } = push;
+        let PushPrompt { prompt_id, text, from } = push;
         let known = self.journal.read(|state| {
             let run = state.runs.get(&run_id).filter(|run| run.started);
             run.map(|run| run.has_prompt(prompt_id))
@@ -159,15 +159,15 @@ impl Runs {
             Some(true) => return Ok(true),
             Some(false) => {}
         }
-        self.journal.append(vec![Entry::PromptAccepted { run_id, prompt_id, text }]).await?;
+        self.journal.append(vec![Entry::PromptAccepted { run_id, prompt_id, text, from }]).await?;
         self.of(run_id, RunAsk::Look);
         Ok(false)
     }
 
     /// Ends the turn of a run. Returns whether there was one.
-    pub async fn interrupt(&self, run_id: RunId) -> Result<bool, SteerError> {
+    pub async fn interrupt(&self, run_id: RunId, by: Option<Steerer>) -> Result<bool, SteerError> {
         let (done, answer) = oneshot::channel();
-        self.of(run_id, RunAsk::Interrupt(done));
+        self.of(run_id, RunAsk::Interrupt { by, done });
         answer.await.unwrap_or(Err(SteerError::NotRunning))
     }
 
@@ -189,8 +189,8 @@ impl Runs {
             Some(Some(_)) => {}
         }
         let (done, decided) = oneshot::channel();
-        let decision = answer.decision;
-        self.of(run_id, RunAsk::Decide { permission_id, decision, done });
+        let DecidePermission { decision, by, .. } = answer;
+        self.of(run_id, RunAsk::Decide { permission_id, decision, by, done });
         decided.await.unwrap_or(Err(SteerError::NotRunning))
     }
 
@@ -310,9 +310,9 @@ impl Owner {
             Ask::Start { start, reply } => {
                 let _ = reply.send(self.start(*start));
             }
-            Ask::Stop { slot, reply } => {
+            Ask::Stop { slot, by, reply } => {
                 if let Some((run_id, live)) = self.in_slot(&slot) {
-                    let _ = reply.send((run_id, live.stop()));
+                    let _ = reply.send((run_id, live.stop(by)));
                 }
             }
             Ask::Of { run_id, ask } => {
@@ -331,7 +331,7 @@ impl Owner {
         if !std::mem::replace(&mut self.is_closing, true) {
             for live in self.live.values() {
                 // The end of its task tells when it is over.
-                drop(live.stop());
+                drop(live.stop(None));
             }
         }
     }
@@ -380,11 +380,11 @@ impl Owner {
 }
 
 impl Live {
-    fn stop(&self) -> oneshot::Receiver<()> {
+    fn stop(&self, by: Option<Steerer>) -> oneshot::Receiver<()> {
         let (done, ended) = oneshot::channel();
         self.give_up.cancel();
         // A run that is over drops the question, which tells the same.
-        let _ = self.asks.send(RunAsk::Stop(done));
+        let _ = self.asks.send(RunAsk::Stop { by, done });
         ended
     }
 }

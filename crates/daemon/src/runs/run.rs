@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use chatroom_protocol::api::agents::RunActivity;
 use chatroom_protocol::api::auth::Decision;
-use chatroom_protocol::api::daemon::StartRun;
+use chatroom_protocol::api::daemon::{StartRun, Steerer};
 use chatroom_protocol::api::reports::Fact;
 use chatroom_protocol::{PermissionId, PromptId, RunId};
 use tokio::process::Child;
@@ -35,11 +35,18 @@ const DISK: Duration = Duration::from_secs(5);
 /// What is asked of a run.
 #[derive(Debug)]
 pub(super) enum RunAsk {
-    Stop(oneshot::Sender<()>),
-    Interrupt(oneshot::Sender<Result<bool, SteerError>>),
+    Stop {
+        by: Option<Steerer>,
+        done: oneshot::Sender<()>,
+    },
+    Interrupt {
+        by: Option<Steerer>,
+        done: oneshot::Sender<Result<bool, SteerError>>,
+    },
     Decide {
         permission_id: PermissionId,
         decision: Decision,
+        by: Option<Steerer>,
         done: oneshot::Sender<Result<(), SteerError>>,
     },
     /// There may be a prompt to give.
@@ -267,16 +274,16 @@ impl Run {
             let next = self.context.journal.read(|state| {
                 let run = state.runs.get(&run_id)?;
                 run.prompts.iter().find_map(|prompt| match &prompt.stage {
-                    PromptStage::Waiting { text } if !self.given.contains(&prompt.prompt_id) => {
-                        Some((prompt.prompt_id, text.clone()))
+                    PromptStage::Waiting { text, from } if !self.given.contains(&prompt.prompt_id) => {
+                        Some((prompt.prompt_id, text.clone(), from.clone()))
                     }
                     _ => None,
                 })
             });
-            let Some((prompt_id, text)) = next else {
+            let Some((prompt_id, text, from)) = next else {
                 return;
             };
-            match self.control.prompt(prompt_id, text).await {
+            match self.control.prompt(prompt_id, text, from).await {
                 Ok(Done::Done) => {
                     self.given.insert(prompt_id);
                     self.is_ready = false;
@@ -296,22 +303,22 @@ impl Run {
     async fn answer(&mut self, ask: RunAsk) {
         match ask {
             RunAsk::Look => {}
-            RunAsk::Stop(done) => {
+            RunAsk::Stop { by, done } => {
                 self.stops.push(done);
                 if self.stop_until.is_none() {
                     self.stop_until = Some(Instant::now() + STOP);
-                    if let Err(error) = self.control.stop().await {
+                    if let Err(error) = self.control.stop(by).await {
                         tracing::debug!(run.id = %self.context.run_id, %error, "a run did not take its stop");
                     }
                 }
             }
-            RunAsk::Interrupt(done) => {
-                let asked = self.control.interrupt().await;
+            RunAsk::Interrupt { by, done } => {
+                let asked = self.control.interrupt(by).await;
                 let answer = asked.map(|done| done == Done::Done).map_err(steer);
                 let _ = done.send(answer);
             }
-            RunAsk::Decide { permission_id, decision, done } => {
-                let asked = self.control.decide(permission_id, decision).await;
+            RunAsk::Decide { permission_id, decision, by, done } => {
+                let asked = self.control.decide(permission_id, decision, by).await;
                 let _ = done.send(asked.map_err(steer));
             }
         }

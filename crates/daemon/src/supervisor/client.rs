@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chatroom_protocol::api::auth::Decision;
+use chatroom_protocol::api::daemon::{PromptFrom, Steerer};
 use chatroom_protocol::api::terminal::JoinTerminal;
 use chatroom_protocol::{PermissionId, PromptId};
 use tokio::io::{AsyncWriteExt, BufReader};
@@ -308,24 +309,24 @@ impl Supervised {
         self.control.go(spec).await
     }
 
-    /// See [`Control::prompt`].
+    /// See [`Control::prompt`]; nobody is named.
     pub async fn prompt(&self, prompt_id: PromptId, text: impl Into<String>) -> Result<Done, Error> {
-        self.control.prompt(prompt_id, text).await
+        self.control.prompt(prompt_id, text, None).await
     }
 
-    /// See [`Control::interrupt`].
+    /// See [`Control::interrupt`]; nobody is named.
     pub async fn interrupt(&self) -> Result<Done, Error> {
-        self.control.interrupt().await
+        self.control.interrupt(None).await
     }
 
-    /// See [`Control::decide`].
+    /// See [`Control::decide`]; nobody is named.
     pub async fn decide(&self, permission_id: PermissionId, decision: Decision) -> Result<(), Error> {
-        self.control.decide(permission_id, decision).await
+        self.control.decide(permission_id, decision, None).await
     }
 
-    /// See [`Control::stop`].
+    /// See [`Control::stop`]; nobody is named.
     pub async fn stop(&self) -> Result<Done, Error> {
-        self.control.stop().await
+        self.control.stop(None).await
     }
 }
 
@@ -352,23 +353,33 @@ impl Control {
     /// Gives a prompt to the tool. One that was given before is not given again ([`Done::Nothing`]).
     ///
     /// Refused with [`Refused::Busy`] while the tool starts or is in a turn: the queue is the daemon's.
-    pub async fn prompt(&self, prompt_id: PromptId, text: impl Into<String>) -> Result<Done, Error> {
-        self.ask(Ask::Prompt { prompt_id, text: text.into() }).await
+    pub async fn prompt(
+        &self,
+        prompt_id: PromptId,
+        text: impl Into<String>,
+        from: Option<PromptFrom>,
+    ) -> Result<Done, Error> {
+        self.ask(Ask::Prompt { prompt_id, text: text.into(), from }).await
     }
 
     /// Ends the turn, if there is one ([`Done::Nothing`] otherwise). That it ended comes as an event.
-    pub async fn interrupt(&self) -> Result<Done, Error> {
-        self.ask(Ask::Interrupt).await
+    pub async fn interrupt(&self, by: Option<Steerer>) -> Result<Done, Error> {
+        self.ask(Ask::Interrupt { by }).await
     }
 
     /// Answers a question of the tool. The caller has compared the digest.
-    pub async fn decide(&self, permission_id: PermissionId, decision: Decision) -> Result<(), Error> {
-        self.ask(Ask::Decide { permission_id, decision }).await.map(drop)
+    pub async fn decide(
+        &self,
+        permission_id: PermissionId,
+        decision: Decision,
+        by: Option<Steerer>,
+    ) -> Result<(), Error> {
+        self.ask(Ask::Decide { permission_id, decision, by }).await.map(drop)
     }
 
     /// Ends the run: answered at once, done when [`RunEvent::Exited`] comes. [`Done::Nothing`]: it is ending already.
-    pub async fn stop(&self) -> Result<Done, Error> {
-        self.ask(Ask::Stop).await
+    pub async fn stop(&self, by: Option<Steerer>) -> Result<Done, Error> {
+        self.ask(Ask::Stop { by }).await
     }
 
     async fn ask(&self, body: Ask) -> Result<Done, Error> {

@@ -8,6 +8,7 @@ use std::collections::HashSet;
 
 use chatroom_protocol::api::agents::RunActivity;
 use chatroom_protocol::api::auth::Decision;
+use chatroom_protocol::api::daemon::{PromptFrom, Steerer};
 use chatroom_protocol::api::reports::{PermissionOutcome, TurnOutcome};
 use chatroom_protocol::{PermissionId, PromptId};
 use serde_json::Value;
@@ -110,7 +111,7 @@ impl Conversation {
     }
 
     /// Gives a prompt to the tool, unless it had it before.
-    pub fn prompt(&mut self, id: PromptId, text: &str) -> Result<Vec<Effect>, Refused> {
+    pub fn prompt(&mut self, id: PromptId, text: String, from: Option<PromptFrom>) -> Result<Vec<Effect>, Refused> {
         if self.seen.contains(&id) {
             return Ok(Vec::new());
         }
@@ -120,23 +121,36 @@ impl Conversation {
         self.seen.insert(id);
         self.phase = Phase::Working { prompt: Some(id), begun: false };
         let mut out = Out::default();
-        self.harness.prompt(text, &mut out);
-        let mut effects = vec![Effect::Write(RunEvent::PromptSent { prompt_id: id })];
+        self.harness.prompt(&text, &mut out);
+        let mut effects = vec![Effect::Write(RunEvent::PromptSent { prompt_id: id, from, text: Some(text) })];
         effects.extend(self.effects(out));
         Ok(effects)
     }
 
-    /// Asks the tool to end its turn; nothing if there is none.
-    pub fn interrupt(&mut self) -> Vec<Effect> {
-        let mut out = Out::default();
-        if self.is_working() {
-            self.harness.interrupt(&mut out);
+    /// Asks the tool to end its turn, as somebody wants it; nothing if there is none.
+    pub fn interrupt(&mut self, by: Option<Steerer>) -> Vec<Effect> {
+        if !self.is_working() {
+            return Vec::new();
         }
+        let mut effects = vec![Effect::Write(RunEvent::InterruptAsked { by })];
+        effects.extend(self.leave_turn());
+        effects
+    }
+
+    /// Asks the tool to end its turn, because the run is to end.
+    pub fn leave_turn(&mut self) -> Vec<Effect> {
+        let mut out = Out::default();
+        self.harness.interrupt(&mut out);
         self.effects(out)
     }
 
     /// Answers an open question.
-    pub fn decide(&mut self, id: PermissionId, decision: Decision) -> Result<Vec<Effect>, Refused> {
+    pub fn decide(
+        &mut self,
+        id: PermissionId,
+        decision: Decision,
+        by: Option<Steerer>,
+    ) -> Result<Vec<Effect>, Refused> {
         let at = self.open.iter().position(|(open, _)| *open == id).ok_or(Refused::PermissionClosed)?;
         let (_, key) = self.open.remove(at);
         let outcome = match decision {
@@ -145,7 +159,7 @@ impl Conversation {
         };
         let mut out = Out::default();
         self.harness.decide(&key, decision, &mut out);
-        let mut effects = vec![Effect::Write(RunEvent::PermissionClosed { permission_id: id, outcome })];
+        let mut effects = vec![Effect::Write(RunEvent::PermissionClosed { permission_id: id, outcome, by })];
         effects.extend(self.effects(out));
         Ok(effects)
     }
@@ -204,7 +218,7 @@ impl Conversation {
                 if let Some(at) = self.open.iter().position(|(_, open)| *open == key) {
                     let (permission_id, _) = self.open.remove(at);
                     let outcome = PermissionOutcome::Withdrawn;
-                    effects.push(Effect::Write(RunEvent::PermissionClosed { permission_id, outcome }));
+                    effects.push(Effect::Write(RunEvent::PermissionClosed { permission_id, outcome, by: None }));
                 }
             }
             Signal::Part { words, text } => effects.push(Effect::Say { words, text }),
@@ -256,7 +270,7 @@ impl Conversation {
     fn withdraw(&mut self, effects: &mut Vec<Effect>) {
         for (permission_id, _) in self.open.drain(..) {
             let outcome = PermissionOutcome::Withdrawn;
-            effects.push(Effect::Write(RunEvent::PermissionClosed { permission_id, outcome }));
+            effects.push(Effect::Write(RunEvent::PermissionClosed { permission_id, outcome, by: None }));
         }
     }
 }

@@ -73,7 +73,12 @@ impl EventLog {
             let text = "the log of this run is full; what the agent says is no longer kept".to_owned();
             return self.write(RunEvent::Notice { text });
         }
-        let event = self.clean(event);
+        let mut event = self.clean(event);
+        if let RunEvent::PromptSent { text, .. } = &mut event
+            && self.bytes > FULL
+        {
+            *text = None;
+        }
         self.write(event)
     }
 
@@ -100,6 +105,9 @@ impl EventLog {
         let text = |text: String| self.shown(&text, MAX_TEXT);
         let short = |text: String| self.shown(&text, MAX_INPUT);
         match event {
+            RunEvent::PromptSent { prompt_id, from, text: told } => {
+                RunEvent::PromptSent { prompt_id, from, text: told.map(text) }
+            }
             RunEvent::TurnEnded { prompt_id, outcome, detail } => {
                 RunEvent::TurnEnded { prompt_id, outcome, detail: detail.map(short) }
             }
@@ -121,7 +129,8 @@ impl EventLog {
             | RunEvent::PermissionClosed { .. }
             | RunEvent::ToolStarted { .. }
             | RunEvent::Activity { .. }
-            | RunEvent::PromptSent { .. }
+            | RunEvent::InterruptAsked { .. }
+            | RunEvent::StopAsked { .. }
             | RunEvent::PromptStarted { .. }
             | RunEvent::Usage { .. }
             | RunEvent::Unknown) => event,

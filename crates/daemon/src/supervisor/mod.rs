@@ -150,7 +150,7 @@ async fn wait_for_go(
                     return Ok(None);
                 }
             },
-            Some(Request::Ask { ask: Ask::Stop, answer }) => {
+            Some(Request::Ask { ask: Ask::Stop { .. }, answer }) => {
                 let _ = answer.send(Ok(Done::Done));
                 return Ok(None);
             }

@@ -7,6 +7,7 @@ use std::process::ExitStatus;
 use std::time::Duration;
 
 use chatroom_protocol::api::agents::RunActivity;
+use chatroom_protocol::api::daemon::Steerer;
 use chatroom_protocol::api::reports::TurnOutcome;
 use chatroom_protocol::{PermissionId, RunId};
 use sha2::{Digest, Sha256};
@@ -143,7 +144,7 @@ impl<'a> Run<'a> {
                 }
                 Some(request) = requests.recv() => self.request(request),
                 _ = terminate.recv() => {
-                    self.stop();
+                    self.stop(None);
                 }
                 () = next(children.as_mut()) => orphans::collect(self.tool.id),
                 () = sleep_until(until.unwrap_or_else(Instant::now)), if until.is_some() => self.too_long(),
@@ -265,20 +266,20 @@ impl<'a> Run<'a> {
             Request::Viewer { .. } | Request::Gone => return,
         };
         let result = match ask {
-            Ask::Stop if self.stop() => Ok(Done::Done),
+            Ask::Stop { by } => Ok(if self.stop(by) { Done::Done } else { Done::Nothing }),
             Ask::Unknown => Err(Refused::Unknown),
-            // A stop or a go that is repeated finds it done.
-            Ask::Stop | Ask::Go { .. } | Ask::Attach { .. } | Ask::View { .. } => Ok(Done::Nothing),
+            // A go that is repeated finds it done.
+            Ask::Go { .. } | Ask::Attach { .. } | Ask::View { .. } => Ok(Done::Nothing),
             _ if self.step != Step::Running => Err(Refused::Over),
-            Ask::Prompt { prompt_id, text } => {
-                self.conversation.prompt(prompt_id, &text).map(|effects| self.apply_all(effects))
+            Ask::Prompt { prompt_id, text, from } => {
+                self.conversation.prompt(prompt_id, text, from).map(|effects| self.apply_all(effects))
             }
-            Ask::Interrupt => {
-                let effects = self.conversation.interrupt();
+            Ask::Interrupt { by } => {
+                let effects = self.conversation.interrupt(by);
                 Ok(self.apply_all(effects))
             }
-            Ask::Decide { permission_id, decision } => {
-                self.conversation.decide(permission_id, decision).map(|effects| self.apply_all(effects))
+            Ask::Decide { permission_id, decision, by } => {
+                self.conversation.decide(permission_id, decision, by).map(|effects| self.apply_all(effects))
             }
         };
         // Whoever asked may be gone.
@@ -357,16 +358,17 @@ impl<'a> Run<'a> {
     }
 
     /// Begins the end of the run; false when it had begun before.
-    fn stop(&mut self) -> bool {
+    fn stop(&mut self, by: Option<Steerer>) -> bool {
         if self.step != Step::Running {
             return false;
         }
         self.requested = true;
+        self.write(RunEvent::StopAsked { by });
         self.write(RunEvent::Activity { activity: RunActivity::Stopping });
         if self.conversation.is_working() {
             self.step = Step::Interrupted;
             self.until = Some(Instant::now() + INTERRUPT_WITHIN);
-            let effects = self.conversation.interrupt();
+            let effects = self.conversation.leave_turn();
             self.apply(effects);
         } else {
             self.close();

@@ -4,6 +4,7 @@
 //! with a number of its own; answers and events come back in any order.
 
 use chatroom_protocol::api::auth::Decision;
+use chatroom_protocol::api::daemon::{PromptFrom, Steerer};
 use chatroom_protocol::api::terminal::JoinTerminal;
 use chatroom_protocol::{PermissionId, PromptId};
 use serde::{Deserialize, Serialize};
@@ -45,15 +46,25 @@ pub enum Ask {
         prompt_id: PromptId,
         /// Its text.
         text: String,
+        /// Who it is from.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        from: Option<PromptFrom>,
     },
     /// End the turn, keep the run.
-    Interrupt,
+    Interrupt {
+        /// Who wants it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<Steerer>,
+    },
     /// Answer a question of the tool.
     Decide {
         /// Which question.
         permission_id: PermissionId,
         /// The answer.
         decision: Decision,
+        /// Who answers.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<Steerer>,
     },
     /// Look at the run's terminal. Once it is answered, this connection carries frames and nothing else.
     View {
@@ -61,7 +72,11 @@ pub enum Ask {
         join: JoinTerminal,
     },
     /// End the run.
-    Stop,
+    Stop {
+        /// Who wants it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<Steerer>,
+    },
     /// Something a newer daemon wants.
     #[serde(other)]
     Unknown,

@@ -63,7 +63,7 @@ fn story(steps: &[(u8, u8)]) -> Vec<Vec<Entry>> {
             5 => {
                 let prompt_id = PromptId::from_parts(Timestamp(4), which);
                 vec![
-                    Entry::PromptAccepted { run_id, prompt_id, text: "do it".into() },
+                    Entry::PromptAccepted { run_id, prompt_id, text: "do it".into(), from: None },
                     Entry::Fact { fact: Fact::PromptSent { run_id, prompt_id } },
                 ]
             }

@@ -2,14 +2,17 @@
 
 use chatroom_protocol::api::Done;
 use chatroom_protocol::api::auth::Decision;
-use chatroom_protocol::api::daemon::{DecidePermission, PromptReceipt, PushPrompt};
+use chatroom_protocol::api::daemon::{
+    DecidePermission, Interrupt, PromptFrom, PromptReceipt, PushCommand, PushPrompt, Steerer,
+};
 use chatroom_protocol::api::reports::{Fact, PermissionOutcome, TurnOutcome};
-use chatroom_protocol::{ErrorCode, PermissionId, PromptId, RunId};
+use chatroom_protocol::{ErrorCode, PermissionId, PromptId, RunId, TaskId, UserId};
+use serde_json::Value;
 
 use crate::world::{World, now, unique, until};
 
 pub fn prompt(text: &str) -> PushPrompt {
-    PushPrompt { prompt_id: PromptId::from_parts(now(), unique()), text: text.to_owned() }
+    PushPrompt { prompt_id: PromptId::from_parts(now(), unique()), text: text.to_owned(), from: None }
 }
 
 impl World {
@@ -26,6 +29,12 @@ impl World {
                 _ => None,
             })
             .await
+    }
+
+    /// What the log of a run says, one event a line.
+    async fn log(&self, run: RunId) -> Vec<Value> {
+        let log = self.server.ask("GET", &format!("/agents/{run}/log"), None).await.1;
+        log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["event"].take()).collect()
     }
 
     async fn asked(&self) -> (PermissionId, String) {
@@ -79,7 +88,7 @@ async fn a_question_is_answered_for_exactly_what_was_shown() {
     world.prompt(run, &work).await;
     let (permission, digest) = world.asked().await;
     let path = format!("/agents/{run}/permissions/{permission}");
-    let answer = |digest: &str| DecidePermission { decision: Decision::Allow, digest: digest.to_owned() };
+    let answer = |digest: &str| DecidePermission { decision: Decision::Allow, digest: digest.to_owned(), by: None };
 
     let wrong = world.server.post::<Done>(&path, &answer("0000")).await;
     assert_eq!(wrong.unwrap_err(), ErrorCode::PermissionChanged);
@@ -120,12 +129,12 @@ async fn an_interrupt_ends_the_turn_and_the_next_prompt_follows() {
         })
         .await;
     let path = format!("/agents/{run}/interrupt");
-    assert!(world.server.post::<Done>(&path, &()).await.unwrap().changed);
+    assert!(world.server.post::<Done>(&path, &Interrupt::default()).await.unwrap().changed);
     assert_eq!(world.ended(&long).await, TurnOutcome::Interrupted);
     assert_eq!(world.ended(&next).await, TurnOutcome::End);
 
     world.server.perform(&world.stop()).await;
-    let gone = world.server.post::<Done>(&path, &()).await;
+    let gone = world.server.post::<Done>(&path, &Interrupt::default()).await;
     assert_eq!(gone.unwrap_err(), ErrorCode::NotRunning);
     let path = format!("/agents/{run}/prompts");
     let gone = world.server.post::<PromptReceipt>(&path, &prompt("hello")).await;
@@ -160,4 +169,87 @@ async fn an_agent_that_crashes_is_told_as_exited_and_a_lost_supervisor_too() {
     assert_eq!(world.server.fact("the loss", exit(lost)).await, (false, "the supervisor is gone".to_owned()));
     until("nothing is left", async || (crate::world::processes(lost) == 0).then_some(())).await;
     daemon.stop().await;
+}
+
+fn steerer(name: &str) -> Steerer {
+    Steerer { user_id: UserId::from_parts(now(), unique()), name: name.to_owned() }
+}
+
+#[tokio::test]
+async fn whoever_steers_there_is_one_order_in_the_transcript() {
+    let world = World::new().await;
+    let daemon = world.daemon();
+    let run = world.started().await;
+    let task_id = TaskId::from_parts(now(), unique());
+    let task = PushPrompt {
+        from: Some(PromptFrom::Task { task_id }),
+        ..prompt(&format!("[[run: echo made > made.txt]] {}", crate::world::CRR))
+    };
+    world.prompt(run, &task).await;
+    let (permission, digest) = world.asked().await;
+    let answer = DecidePermission { decision: Decision::Allow, digest, by: Some(steerer("alice")) };
+    world.server.post::<Done>(&format!("/agents/{run}/permissions/{permission}"), &answer).await.unwrap();
+    assert_eq!(world.ended(&task).await, TurnOutcome::End);
+
+    let more = PushPrompt {
+        from: Some(PromptFrom::FollowUp { by: Some(steerer("bob")) }),
+        ..prompt("[[say: begun]] [[hang]]")
+    };
+    world.prompt(run, &more).await;
+    let begun = more.prompt_id;
+    let is_begun = |fact: &Fact| matches!(fact, Fact::PromptStarted { prompt_id, .. } if *prompt_id == begun);
+    world.server.fact("the turn began", |fact| is_begun(fact).then_some(())).await;
+    let interrupt = Interrupt { by: Some(steerer("carol")) };
+    assert!(world.server.post::<Done>(&format!("/agents/{run}/interrupt"), &interrupt).await.unwrap().changed);
+    assert_eq!(world.ended(&more).await, TurnOutcome::Interrupted);
+    world.server.perform(&PushCommand { by: Some(steerer("dave")), ..world.stop() }).await;
+
+    let told = world.log(run).await.into_iter().filter_map(|event| {
+        let kind = event["type"].as_str().unwrap().to_owned();
+        let by = [&event["by"]["name"], &event["from"]["by"]["name"], &event["from"]["taskId"]];
+        let by = by.into_iter().find_map(Value::as_str).unwrap_or_default().to_owned();
+        let text = event["text"].as_str().filter(|_| kind == "prompt_sent").unwrap_or_default().to_owned();
+        let steers =
+            ["prompt_sent", "permission_asked", "permission_closed", "interrupt_asked", "turn_ended", "stop_asked"];
+        steers.contains(&kind.as_str()).then_some([kind, by, text])
+    });
+    let told: Vec<_> = told.collect();
+    let task_id = task_id.to_string();
+    let expected = [
+        ["prompt_sent", &task_id, "[[run: echo made > made.txt]] [redacted]"],
+        ["permission_asked", "", ""],
+        ["permission_closed", "alice", ""],
+        ["turn_ended", "", ""],
+        ["prompt_sent", "bob", "[[say: begun]] [[hang]]"],
+        ["interrupt_asked", "carol", ""],
+        ["turn_ended", "", ""],
+        ["stop_asked", "dave", ""],
+    ];
+    assert_eq!(told, expected.map(|event| event.map(str::to_owned)));
+    daemon.stop().await;
+}
+
+#[test]
+fn what_an_older_version_wrote_is_read() {
+    use chatroom_daemon::journal::Entry;
+    use chatroom_daemon::supervisor::event::RunEvent;
+    use chatroom_daemon::supervisor::wire::Ask;
+
+    let id = "01HF7YAT000000000000000007";
+    let entry = format!(r#"{{"type":"prompt_accepted","runId":"run_{id}","promptId":"prm_{id}","text":"x"}}"#);
+    let prefix = PromptId::from_parts(now(), 1).to_string();
+    let prefix = prefix.split_once('_').unwrap().0;
+    let entry: Entry = serde_json::from_str(&entry.replace("prm", prefix)).unwrap();
+    assert!(matches!(entry, Entry::PromptAccepted { from: None, .. }), "{entry:?}");
+    let sent: RunEvent =
+        serde_json::from_str(&format!(r#"{{"type":"prompt_sent","promptId":"{prefix}_{id}"}}"#)).unwrap();
+    assert!(matches!(sent, RunEvent::PromptSent { from: None, text: None, .. }), "{sent:?}");
+    for old in [r#"{"ask":"stop"}"#, r#"{"ask":"interrupt"}"#] {
+        let ask: Ask = serde_json::from_str(old).unwrap();
+        assert!(matches!(ask, Ask::Stop { by: None } | Ask::Interrupt { by: None }), "{ask:?}");
+    }
+    let push: PushPrompt = serde_json::from_str(&format!(r#"{{"promptId":"{prefix}_{id}","text":"x"}}"#)).unwrap();
+    assert_eq!(push.from, None);
+    let newer = r#"{"kind":"oracle","name":"x"}"#;
+    assert_eq!(serde_json::from_str::<PromptFrom>(newer).unwrap(), PromptFrom::Unknown);
 }

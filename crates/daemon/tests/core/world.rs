@@ -428,6 +428,7 @@ impl World {
             expires_in_ms: 60_000,
             start: None,
             slot: None,
+            by: None,
         }
     }
 

@@ -56,7 +56,7 @@ async fn works_and_takes_more(tool: Tool) {
         .into_iter()
         .filter_map(|event| match event.event {
             RunEvent::ToolStarted { .. } => Some("process"),
-            RunEvent::PromptSent { prompt_id } if prompt_id == first => Some("sent"),
+            RunEvent::PromptSent { prompt_id, .. } if prompt_id == first => Some("sent"),
             RunEvent::PromptStarted { prompt_id } if prompt_id == first => Some("started"),
             RunEvent::ToolCall { input, .. } if input.contains("out.txt") => Some("call"),
             RunEvent::ToolResult { output, is_error: false, .. } if output.contains("[redacted]") => Some("result"),
@@ -150,7 +150,7 @@ async fn asks_and_obeys(tool: Tool) {
 
 async fn closing_of(run: &mut Run, permission: chatroom_protocol::PermissionId) -> PermissionOutcome {
     run.until("the question's end", |event| match event {
-        RunEvent::PermissionClosed { permission_id, outcome } if *permission_id == permission => Some(*outcome),
+        RunEvent::PermissionClosed { permission_id, outcome, .. } if *permission_id == permission => Some(*outcome),
         _ => None,
     })
     .await
@@ -175,7 +175,7 @@ async fn an_interrupt_keeps_the_run(tool: Tool) {
 
     let id = run.say("[[hang]]").await;
     run.until("the turn", |event| {
-        matches!(event, RunEvent::PromptSent { prompt_id } if *prompt_id == id).then_some(())
+        matches!(event, RunEvent::PromptSent { prompt_id, .. } if *prompt_id == id).then_some(())
     })
     .await;
     if tool != Tool::Cursor {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{CommandId, ModelId, PromptId, Role, RoomId, RunId, Tool};
+use crate::{CommandId, ModelId, PromptId, Role, RoomId, RunId, TaskId, Tool, UserId};
 
 use super::agents::{PermissionMode, RunActivity, RunForm};
 use super::auth::Decision;
@@ -86,6 +86,44 @@ pub struct PushCommand {
     /// For stop and restart: what to end. Absent: whatever lives in that slot.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slot: Option<Slot>,
+    /// Who sent it, where a person did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<Steerer>,
+}
+
+/// A person who steers a run, as its transcript names them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Steerer {
+    /// Who.
+    pub user_id: UserId,
+    /// What others see.
+    pub name: String,
+}
+
+/// Who a prompt is from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(tag = "kind", rename_all = "snake_case", rename_all_fields = "camelCase")]
+pub enum PromptFrom {
+    /// The platform gives the run a task.
+    Task {
+        /// Which.
+        task_id: TaskId,
+    },
+    /// The platform reminds of a task that was not handed on.
+    Reminder {
+        /// Which.
+        task_id: TaskId,
+    },
+    /// A person says something more.
+    FollowUp {
+        /// Who; absent where that is not known any more.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<Steerer>,
+    },
+    /// Somebody a newer version knows.
+    #[serde(other)]
+    Unknown,
 }
 
 /// The place of an agent: at most one live run each.
@@ -170,6 +208,9 @@ pub struct PushPrompt {
     pub prompt_id: PromptId,
     /// What to tell the agent.
     pub text: String,
+    /// Who it is from; an older server does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<PromptFrom>,
 }
 
 /// The answer: it is in the journal, and given to the tool when the turn before it is over.
@@ -188,4 +229,16 @@ pub struct DecidePermission {
     pub decision: Decision,
     /// The digest of what was shown; another one is refused.
     pub digest: String,
+    /// Who answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<Steerer>,
+}
+
+/// `POST /agents/{runId}/interrupt`
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Interrupt {
+    /// Who ends the turn.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<Steerer>,
 }

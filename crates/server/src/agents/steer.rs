@@ -7,7 +7,7 @@ use chatroom_domain::rooms::Room;
 use chatroom_protocol::api::Done;
 use chatroom_protocol::api::agents::{AnswerPermission, RunForm};
 use chatroom_protocol::api::auth::Decision;
-use chatroom_protocol::api::daemon::DecidePermission;
+use chatroom_protocol::api::daemon::{DecidePermission, Interrupt, Steerer};
 use chatroom_protocol::{PermissionId, Role, RoomId, UserId};
 use chatroom_store::Access;
 
@@ -32,6 +32,12 @@ async fn target(db: &impl Access, user: UserId, room: RoomId, role: &Role) -> Re
     }
 }
 
+/// Says who a person is, for the transcript of a run.
+pub async fn steerer(db: &impl Access, user: UserId) -> Result<Option<Steerer>, Error> {
+    let user = chatroom_store::users::find(db, user).await?;
+    Ok(user.map(|user| Steerer { user_id: user.id, name: user.name }))
+}
+
 /// Returns the way to the daemon of a run.
 pub async fn peer(app: &App, run: &Run) -> Result<Peer, Error> {
     let link = app.links.get(&run.machine).ok_or(AgentError::Offline)?;
@@ -43,7 +49,8 @@ pub async fn peer(app: &App, run: &Run) -> Result<Peer, Error> {
 pub async fn interrupt(app: &App, user: UserId, room: RoomId, role: &Role) -> Result<bool, Error> {
     let (room, run) = target(&app.reader(), user, room, role).await?;
     let path = format!("/agents/{}/interrupt", run.id);
-    let done: Done = peer(app, &run).await?.post(&path, &serde_json::Map::new()).await?;
+    let body = Interrupt { by: steerer(&app.reader(), user).await? };
+    let done: Done = peer(app, &run).await?.post(&path, &body).await?;
     if done.changed {
         let mut work = app.begin().await?;
         tell_by(&mut work, user, &room, role, "agent.interrupted", None).await?;
@@ -70,7 +77,8 @@ pub async fn answer(
         return Err(AgentError::PermissionChanged.into());
     }
     let path = format!("/agents/{}/permissions/{id}", run.id);
-    let decision = DecidePermission { decision: body.decision, digest: body.digest };
+    let by = steerer(&app.reader(), user).await?;
+    let decision = DecidePermission { decision: body.decision, digest: body.digest, by };
     peer(app, &run).await?.tell(&path, &decision).await?;
 
     let outcome = match body.decision {
@@ -97,7 +105,7 @@ pub async fn follow_up(work: &mut Work, user: UserId, room: RoomId, role: &Role,
     if work.app.links.get(&run.machine).is_none() {
         return Err(AgentError::Offline.into());
     }
-    prompt(work, run.id, run.machine, PromptPurpose::FollowUp, text).await?;
+    prompt(work, run.id, run.machine, PromptPurpose::FollowUp { by: Some(user) }, text).await?;
     tell_by(work, user, &room, role, "agent.follow-up", None).await
 }
 

@@ -182,6 +182,7 @@ pub(crate) fn push_body(app: &App, command: &Command, sealed: &str, now: Timesta
         expires_in_ms: command.deadline_at.millis_since(now),
         start: None,
         slot: command.slot.clone().map(|(chatroom_id, role)| Slot { chatroom_id, role }),
+        by: None,
     };
     if !sealed.is_empty() {
         let Sealed { start, replaces } = open(app, command.id, sealed)?;

@@ -12,7 +12,8 @@ use chatroom_domain::access::may_reach;
 use chatroom_domain::agents::{Prompt, PromptPurpose, PromptState};
 use chatroom_domain::commands::{Command, CommandEvent};
 use chatroom_domain::tasks::{Holder, Task};
-use chatroom_protocol::api::daemon::{CommandReceipt, PromptReceipt, PushPrompt};
+use chatroom_protocol::api::commands::CommandType;
+use chatroom_protocol::api::daemon::{CommandReceipt, PromptFrom, PromptReceipt, PushPrompt};
 use chatroom_protocol::api::tasks::TaskState;
 use chatroom_protocol::{CommandId, MachineId, Role, RoomId, RunId};
 use chatroom_tunnel::Link;
@@ -99,7 +100,7 @@ async fn push_command(app: &App, peer: &Peer, command: Command, sealed: &str) ->
     if command.is_overdue(now) {
         return settle(app, &command, [CommandEvent::DeadlinePassed]).await;
     }
-    let push = match commands::push_body(app, &command, sealed, now) {
+    let mut push = match commands::push_body(app, &command, sealed, now) {
         Ok(push) => push,
         Err(error) => {
             tracing::error!(command.id = %command.id, %error, "a command could not be read back");
@@ -107,6 +108,9 @@ async fn push_command(app: &App, peer: &Peer, command: Command, sealed: &str) ->
             return settle(app, &command, [CommandEvent::Refused(why)]).await;
         }
     };
+    if command.slot.is_some() && push.kind != CommandType::StartAgent.as_str() {
+        push.by = agents::steer::steerer(&app.reader(), command.sent_by).await?;
+    }
     match peer.post::<CommandReceipt>("/commands", &push).await {
         Ok(CommandReceipt { outcome, .. }) => {
             let outcome = outcome.and_then(|outcome| commands::heard(outcome.status, outcome.result));
@@ -138,7 +142,8 @@ async fn push_prompt(app: &App, peer: &Peer, prompt: Prompt) -> Result<(), Error
         return drop_prompt(app, &prompt).await;
     }
     let path = format!("/agents/{}/prompts", prompt.run);
-    let push = PushPrompt { prompt_id: prompt.id, text: prompt.text.clone() };
+    let from = Some(from(app, &prompt.purpose).await?);
+    let push = PushPrompt { prompt_id: prompt.id, text: prompt.text.clone(), from };
     match peer.post::<PromptReceipt>(&path, &push).await {
         Ok(_) => {
             let mut work = app.begin().await?;
@@ -157,11 +162,23 @@ async fn push_prompt(app: &App, peer: &Peer, prompt: Prompt) -> Result<(), Error
     }
 }
 
+/// Says who a prompt is from, as the transcript will name them.
+async fn from(app: &App, purpose: &PromptPurpose) -> Result<PromptFrom, Error> {
+    Ok(match purpose {
+        PromptPurpose::Task(task) => PromptFrom::Task { task_id: *task },
+        PromptPurpose::Reminder(task) => PromptFrom::Reminder { task_id: *task },
+        PromptPurpose::FollowUp { by: None } => PromptFrom::FollowUp { by: None },
+        PromptPurpose::FollowUp { by: Some(user) } => {
+            PromptFrom::FollowUp { by: agents::steer::steerer(&app.reader(), *user).await? }
+        }
+    })
+}
+
 /// Returns whether a prompt is still about what it was made for.
 async fn still_wanted(app: &App, prompt: &Prompt) -> Result<bool, Error> {
     let reader = app.reader();
     let (id, held) = match &prompt.purpose {
-        PromptPurpose::FollowUp => return Ok(true),
+        PromptPurpose::FollowUp { .. } => return Ok(true),
         PromptPurpose::Task(task) => (*task, false),
         PromptPurpose::Reminder(task) => (*task, true),
     };

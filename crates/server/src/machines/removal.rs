@@ -82,6 +82,7 @@ async fn order_stops(app: &App, peer: &Peer, slots: Vec<Slot>) {
             expires_in_ms: 60_000,
             start: None,
             slot: Some(slot),
+            by: None,
         };
         if let Err(error) = peer.post::<CommandReceipt>("/commands", &push).await {
             tracing::info!(%error, "a removed machine did not take a last stop");

@@ -127,12 +127,15 @@ fn words(event: &RunEvent) -> Vec<(&'static str, &str)> {
             vec![("permission_asked", title), ("permission_asked", input)]
         }
         RunEvent::TurnEnded { detail: Some(detail), .. } => vec![("turn_ended", detail)],
+        RunEvent::PromptSent { text: Some(text), .. } => vec![("prompt_sent", text)],
         RunEvent::Notice { text } => vec![("notice", text)],
         RunEvent::Exited { reason, .. } => vec![("exited", reason)],
         RunEvent::TurnEnded { detail: None, .. }
         | RunEvent::ToolStarted { .. }
         | RunEvent::Activity { .. }
-        | RunEvent::PromptSent { .. }
+        | RunEvent::PromptSent { text: None, .. }
+        | RunEvent::InterruptAsked { .. }
+        | RunEvent::StopAsked { .. }
         | RunEvent::PromptStarted { .. }
         | RunEvent::PermissionClosed { .. }
         | RunEvent::Usage { .. }

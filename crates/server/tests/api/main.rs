@@ -20,6 +20,7 @@ mod restarts;
 mod retention;
 mod rooms;
 mod stage;
+mod steering;
 mod tasks;
 mod transcripts;
 mod tunnel;

@@ -13,6 +13,7 @@ pub struct Model {
     pub body: String,
     pub state: String,
     pub created_at: i64,
+    pub user_id: Option<String>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -15,6 +15,7 @@ impl MigratorTrait for Migrations {
             Box::new(Script { name: "0002_restarts", sql: include_str!("0002_restarts.sql") }),
             Box::new(Script { name: "0003_credentials", sql: include_str!("0003_credentials.sql") }),
             Box::new(Script { name: "0004_operations", sql: include_str!("0004_operations.sql") }),
+            Box::new(Script { name: "0005_prompt_authors", sql: include_str!("0005_prompt_authors.sql") }),
         ]
     }
 }

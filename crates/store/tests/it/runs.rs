@@ -128,7 +128,7 @@ async fn a_prompt_goes_out_once_its_run_has_a_process() {
         write(&store, &one, "one").await;
         let reader = store.reader();
         let task = TaskId::from_parts(NOW, 1);
-        let (first, second) = (PromptPurpose::Task(task), PromptPurpose::FollowUp);
+        let (first, second) = (PromptPurpose::Task(task), PromptPurpose::FollowUp { by: None });
         let (first, second) = (prompt(&one, 1, first), prompt(&one, 2, second));
         let tx = store.begin().await.unwrap();
         for prompt in [&second, &first] {
@@ -156,7 +156,7 @@ async fn a_prompt_goes_out_once_its_run_has_a_process() {
         assert_eq!(prompts::open(&reader, one.id).await.unwrap().len(), 2);
         let made = async |purpose| prompts::was_made(&reader, one.id, &purpose).await.unwrap();
         assert!(made(PromptPurpose::Task(task)).await);
-        assert!(made(PromptPurpose::FollowUp).await);
+        assert!(made(PromptPurpose::FollowUp { by: None }).await);
         assert!(!made(PromptPurpose::Reminder(task)).await);
 
         let tx = store.begin().await.unwrap();
@@ -214,7 +214,7 @@ async fn old_runs_and_waits_are_forgotten_but_an_agents_last_run_is_kept() {
             let run = run(&cast, n);
             write(&store, &run, &format!("token {n}")).await;
             let tx = store.begin().await.unwrap();
-            prompts::insert(&tx, &prompt(&run, n, PromptPurpose::FollowUp)).await.unwrap();
+            prompts::insert(&tx, &prompt(&run, n, PromptPurpose::FollowUp { by: None })).await.unwrap();
             // The fourth ended late, the fifth lives.
             let exited_at = match n {
                 1..=3 => Some(after(100)),

@@ -146,6 +146,7 @@ impl Server {
             expires_in_ms: command.deadline_at.millis_since(now),
             start,
             slot: command.slot.is_some().then(|| self.slot()),
+            by: None,
         }
     }
 

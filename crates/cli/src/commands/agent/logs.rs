@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 use chatroom_protocol::RunId;
+use chatroom_protocol::api::daemon::{PromptFrom, Steerer};
 use chatroom_protocol::api::reports::{PermissionOutcome, TurnOutcome};
 use chatroom_protocol::transcript::{Fold, RunEvent, Sequenced};
 
@@ -119,7 +120,13 @@ fn render(event: &RunEvent) -> Option<String> {
     Some(match event {
         RunEvent::ToolStarted { pid, .. } => format!("started    process {pid}"),
         RunEvent::Activity { activity } => format!("status     {}", activity.as_str()),
-        RunEvent::PromptSent { prompt_id } => format!("prompt     {prompt_id}"),
+        RunEvent::PromptSent { prompt_id, from, text } => {
+            let from = from.as_ref().map_or_else(|| prompt_id.to_string(), told_by);
+            let text = text.as_deref().map(|text| format!(": {}", short(text))).unwrap_or_default();
+            format!("prompt     {from}{text}")
+        }
+        RunEvent::InterruptAsked { by } => format!("interrupt  asked{}", named(by.as_ref())),
+        RunEvent::StopAsked { by } => format!("stop       asked{}", named(by.as_ref())),
         RunEvent::PromptStarted { .. } | RunEvent::Session { .. } | RunEvent::Unknown => return None,
         RunEvent::TurnEnded { outcome, detail, .. } => {
             let how = match outcome {
@@ -133,13 +140,13 @@ fn render(event: &RunEvent) -> Option<String> {
         RunEvent::PermissionAsked { permission_id, title, .. } => {
             format!("asks       {} ({permission_id})", short(title))
         }
-        RunEvent::PermissionClosed { permission_id, outcome } => {
+        RunEvent::PermissionClosed { permission_id, outcome, by } => {
             let how = match outcome {
                 PermissionOutcome::Allowed => "allowed",
                 PermissionOutcome::Denied => "denied",
                 PermissionOutcome::Withdrawn => "withdrawn",
             };
-            format!("{how:<10} {permission_id}")
+            format!("{how:<10} {permission_id}{}", named(by.as_ref()))
         }
         // What an agent says is shown whole; it is what people read a log for.
         RunEvent::Message { text, .. } => format!("says       {}", output::one_line(text)),
@@ -154,4 +161,18 @@ fn render(event: &RunEvent) -> Option<String> {
         RunEvent::Notice { text } => format!("notice     {}", short(text)),
         RunEvent::Exited { reason, .. } => format!("exited     {}", short(reason)),
     })
+}
+
+/// Says who a prompt is from.
+fn told_by(from: &PromptFrom) -> String {
+    match from {
+        PromptFrom::Task { task_id } => task_id.to_string(),
+        PromptFrom::Reminder { task_id } => format!("reminder of {task_id}"),
+        PromptFrom::FollowUp { by } => format!("follow-up{}", named(by.as_ref())),
+        PromptFrom::Unknown => "somebody".to_owned(),
+    }
+}
+
+fn named(by: Option<&Steerer>) -> String {
+    by.map(|by| format!(" by {}", output::one_line(&by.name))).unwrap_or_default()
 }

@@ -21,6 +21,7 @@ use std::time::Duration;
 
 use chatroom_protocol::RunId;
 use chatroom_protocol::api::agents::RunActivity;
+use chatroom_protocol::api::daemon::Steerer;
 use chatroom_protocol::api::terminal::{JoinTerminal, TerminalSize, Typing};
 use tokio::io::AsyncReadExt as _;
 use tokio::signal::unix::{Signal as SignalStream, SignalKind, signal};
@@ -132,7 +133,7 @@ impl<'a> TerminalRun<'a> {
                     }
                 }
                 Some(request) = requests.recv() => self.request(request),
-                _ = terminate.recv() => drop(self.stop()),
+                _ = terminate.recv() => drop(self.stop(None)),
                 () = next(children.as_mut()) => orphans::collect(self.tool.id),
                 () = sleep_until(show_at.unwrap_or_else(Instant::now)), if show_at.is_some() => self.show_held(),
             }
@@ -255,19 +256,20 @@ impl<'a> TerminalRun<'a> {
             Request::Gone => {}
             Request::Viewer { id, said } => self.viewer(id, said),
             Request::View { join, answer } => drop(answer.send(self.join(join))),
-            Request::Ask { ask, answer } => drop(answer.send(self.asked(&ask))),
+            Request::Ask { ask, answer } => drop(answer.send(self.asked(ask))),
         }
     }
 
-    fn asked(&mut self, ask: &Ask) -> Result<Done, Refused> {
+    fn asked(&mut self, ask: Ask) -> Result<Done, Refused> {
         match ask {
-            Ask::Stop => Ok(self.stop()),
+            Ask::Stop { by } => Ok(self.stop(by)),
             Ask::Unknown => Err(Refused::Unknown),
             Ask::Go { .. } | Ask::Attach { .. } | Ask::View { .. } => Ok(Done::Nothing),
             _ if self.is_over => Err(Refused::Over),
             Ask::Prompt { .. } => Err(Refused::InTerminal),
             Ask::Decide { .. } => Err(Refused::PermissionClosed),
-            Ask::Interrupt => {
+            Ask::Interrupt { by } => {
+                self.write(RunEvent::InterruptAsked { by });
                 for key in self.interrupt {
                     self.tool.press(Keys::Type(key.as_bytes().to_vec()));
                     self.tool.press(Keys::Pause(BETWEEN_KEYS));
@@ -352,11 +354,12 @@ impl<'a> TerminalRun<'a> {
         }
     }
 
-    fn stop(&mut self) -> Done {
+    fn stop(&mut self, by: Option<Steerer>) -> Done {
         if self.requested || self.is_over {
             return Done::Nothing;
         }
         self.requested = true;
+        self.write(RunEvent::StopAsked { by });
         self.write(RunEvent::Activity { activity: RunActivity::Stopping });
         self.is_over = true;
         Done::Done
