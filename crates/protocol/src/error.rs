@@ -100,6 +100,8 @@ codes! {
     NoTerminal = "no_terminal",
     /// The run is in a terminal: what is asked is done there.
     InTerminal = "in_terminal",
+    /// The prompt was given to the agent already, or taken back.
+    PromptSettled = "prompt_settled",
     /// The permission request is answered, or gone with its run.
     PermissionClosed = "permission_closed",
     /// What is to be answered is not what was shown.

@@ -150,6 +150,9 @@ pub enum AgentError {
     /// It is in no terminal.
     #[error("this run has no terminal; `chatroom agent logs` shows what it does")]
     NoTerminal,
+    /// The agent has this prompt, or somebody took it back.
+    #[error("this prompt was given to the agent already, or taken back; it cannot be changed any more")]
+    PromptSettled,
     /// The question is not open any more.
     #[error("this permission request is answered, or gone with its run")]
     PermissionClosed,

@@ -96,6 +96,18 @@ pub async fn set_state(tx: &Tx, id: PromptId, state: PromptState) -> Result<(), 
     Ok(())
 }
 
+/// Writes what is to be told instead, unless the tool has the prompt.
+pub async fn set_text(tx: &Tx, id: PromptId, text: &str) -> Result<(), StoreError> {
+    let waits = [PromptState::Pending, PromptState::Accepted].map(PromptState::as_str);
+    prompts::Entity::update_many()
+        .col_expr(prompts::Column::Body, Expr::value(text))
+        .filter(prompts::Column::Id.eq(id.to_string()))
+        .filter(prompts::Column::State.is_in(waits))
+        .exec(tx.connection())
+        .await?;
+    Ok(())
+}
+
 /// Ends every prompt of a run.
 pub async fn finish_all(tx: &Tx, run: RunId) -> Result<(), StoreError> {
     prompts::Entity::update_many()

@@ -16,12 +16,12 @@ use axum::{Json, Router};
 use chatroom_protocol::api::agents::RunActivity;
 use chatroom_protocol::api::commands::CommandStatus;
 use chatroom_protocol::api::daemon::{
-    CommandOutcome, CommandReceipt, DecidePermission, Interrupt, LiveRun, OpenLink, Ping, Pong, PromptReceipt,
-    PushCommand, PushPrompt, Renewal,
+    ChangePrompt, CommandOutcome, CommandReceipt, DecidePermission, Interrupt, LiveRun, OpenLink, Ping, Pong,
+    PromptReceipt, PushCommand, PushPrompt, Renewal,
 };
 use chatroom_protocol::api::machines::{MachineCredential, ToolFacts};
 use chatroom_protocol::api::reports::Fact;
-use chatroom_protocol::{ErrorCode, MachineId, PROTOCOL_VERSION, PermissionId, Problem, RunId, Tool};
+use chatroom_protocol::{ErrorCode, MachineId, PROTOCOL_VERSION, PermissionId, Problem, PromptId, RunId, Tool};
 use chatroom_tunnel::{Conn, Dial, DialError, dial};
 use futures_util::stream::{self, StreamExt as _};
 use reqwest::header::{HeaderMap, HeaderValue};
@@ -180,7 +180,7 @@ pub struct Manner {
     pub endless_logs: bool,
     /// Knows nothing of a second connection, as the version before.
     pub one_connection: bool,
-    /// The code it refuses a permission's answer with.
+    /// The code it refuses a permission's answer, or another text of a prompt, with.
     pub refuses_answers: Option<ErrorCode>,
     /// Whether a transcript that is followed goes on.
     pub log_stays: bool,
@@ -205,6 +205,8 @@ pub struct Heard {
     pub farewells: usize,
     /// The turns it should end.
     pub interrupts: Vec<(RunId, Interrupt)>,
+    /// What should become of prompts.
+    pub changes: Vec<(PromptId, ChangePrompt)>,
     /// The answers to its questions.
     pub decisions: Vec<(RunId, PermissionId, DecidePermission)>,
     /// The credentials it was to take.
@@ -353,6 +355,7 @@ fn router(said: Said) -> Router {
         .route("/platform/reconnect", post(reconnect))
         .route("/commands", post(command))
         .route("/agents/{run}/prompts", post(prompt))
+        .route("/agents/{run}/prompts/{id}", post(change_prompt))
         .route("/agents/{run}/interrupt", post(interrupt))
         .route("/agents/{run}/permissions/{id}", post(decide))
         .route("/agents/{run}/transcript", get(transcript))
@@ -440,6 +443,18 @@ async fn prompt(State(said): State<Said>, Path(run): Path<RunId>, Json(push): Js
     let duplicate = heard.prompts.iter().any(|(_, seen)| seen.prompt_id == push.prompt_id);
     heard.prompts.push((run, push));
     Json(PromptReceipt { duplicate })
+}
+
+async fn change_prompt(
+    State(said): State<Said>,
+    Path((_, id)): Path<(RunId, PromptId)>,
+    Json(change): Json<ChangePrompt>,
+) -> Response {
+    if let Some(code) = said.manner().refuses_answers {
+        return refusal(409, code);
+    }
+    said.heard().changes.push((id, change));
+    Json(json!({ "changed": true })).into_response()
 }
 
 async fn interrupt(State(said): State<Said>, Path(run): Path<RunId>, Json(body): Json<Interrupt>) -> Json<Value> {

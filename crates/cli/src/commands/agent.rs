@@ -4,6 +4,7 @@ mod attach;
 mod list;
 mod logs;
 mod permissions;
+mod queue;
 mod start;
 mod steer;
 
@@ -33,6 +34,11 @@ pub enum Agent {
     Stop(OnMachine),
     /// Stop it, then start it.
     Restart(OnMachine),
+    /// Tell it something more; the text is --content or comes on stdin.
+    Tell(queue::Tell),
+    /// Show and change what waits to be told to it.
+    #[command(subcommand)]
+    Queue(queue::Queue),
     /// End its turn; it stays ready.
     Interrupt(Place),
     /// Permit what it asks for.
@@ -182,6 +188,8 @@ pub async fn run(verb: Agent, shell: &Shell) -> Result<ExitCode> {
         Agent::Start(_) => Some("agent start"),
         Agent::Stop(_) => Some("agent stop"),
         Agent::Restart(_) => Some("agent restart"),
+        Agent::Tell(_) => Some("agent tell"),
+        Agent::Queue(_) => Some("agent queue"),
         Agent::Interrupt(_) => Some("agent interrupt"),
         Agent::Allow(_) => Some("agent allow"),
         Agent::Deny(_) => Some("agent deny"),
@@ -195,6 +203,8 @@ pub async fn run(verb: Agent, shell: &Shell) -> Result<ExitCode> {
         Agent::Start(verb) => start::run(verb, shell).await,
         Agent::Stop(verb) => steer::command(&verb, CommandType::StopAgent, shell).await,
         Agent::Restart(verb) => steer::command(&verb, CommandType::RestartAgent, shell).await,
+        Agent::Tell(verb) => queue::tell(verb, shell).await,
+        Agent::Queue(verb) => queue::run(verb, shell).await,
         Agent::Interrupt(verb) => steer::interrupt(&verb, shell).await,
         Agent::Allow(verb) => permissions::answer(&verb, Decision::Allow, shell).await,
         Agent::Deny(verb) => permissions::answer(&verb, Decision::Deny, shell).await,

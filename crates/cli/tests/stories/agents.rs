@@ -247,3 +247,22 @@ async fn a_wait_from_outside_is_refused_while_a_run_lives() {
     let refused = story.desk.run(&line).await.exits(1);
     assert!(refused.err.contains("role_taken") && refused.err.contains("--take-over"), "{}", refused.all());
 }
+
+#[tokio::test]
+async fn what_waits_for_an_agent_is_listed_changed_and_taken_back() {
+    let mut story = Story::begin().await;
+    story.started(1).await;
+    let none = story.desk.run(&story.line("queue list", "")).await.exits(0);
+    assert!(none.out.contains("Nothing waits"), "{}", none.all());
+    let said = story.desk.run(&story.line("tell", "--content=mind-the-gap --json")).await.exits(0).json();
+    let id = said["promptId"].as_str().expect("an id").to_owned();
+    assert_eq!(story.daemon.prompt(1).await.prompt_id.to_string(), id);
+    story.desk.run(&story.line("queue edit", &format!("{id} --content=mind-the-step"))).await.exits(0);
+    let listed = story.desk.run(&story.line("queue list", "")).await.exits(0);
+    assert!(listed.out.contains(&id) && listed.out.contains("waiting"), "{}", listed.all());
+    assert!(listed.out.contains("mind-the-step") && !listed.out.contains("mind-the-gap"), "{}", listed.all());
+    story.desk.run(&story.line("queue remove", &id)).await.exits(0);
+    let late = story.desk.run(&story.line("queue remove", &id)).await.exits(1);
+    assert!(late.err.contains("prompt_settled"), "{}", late.all());
+    assert_eq!(story.daemon.heard().changes.len(), 2);
+}

@@ -98,6 +98,8 @@ pub enum PromptStage {
     Sent,
     /// The tool answered it.
     Begun,
+    /// It was taken back before the tool had it; remembered, because its push may come after that.
+    Withdrawn,
 }
 
 impl RunRecord {
@@ -198,6 +200,17 @@ impl State {
             Fact::PromptSent { run_id, prompt_id } => {
                 self.advance(*run_id, *prompt_id, PromptStage::Sent);
             }
+            Fact::PromptEdited { run_id, prompt_id, text } => {
+                if let Some(PromptStage::Waiting { text: waiting, .. }) = self.stage_of(*run_id, *prompt_id) {
+                    waiting.clone_from(text);
+                }
+            }
+            Fact::PromptWithdrawn { run_id, prompt_id } => {
+                if let Some(run) = self.runs.get_mut(run_id).filter(|run| !run.has_prompt(*prompt_id)) {
+                    run.prompts.push(PromptRecord { prompt_id: *prompt_id, stage: PromptStage::Withdrawn });
+                }
+                self.advance(*run_id, *prompt_id, PromptStage::Withdrawn);
+            }
             Fact::PromptStarted { run_id, prompt_id } | Fact::TurnEnded { run_id, prompt_id, .. } => {
                 self.advance(*run_id, *prompt_id, PromptStage::Begun);
             }
@@ -216,11 +229,14 @@ impl State {
     }
 
     fn advance(&mut self, run_id: RunId, prompt_id: PromptId, stage: PromptStage) {
-        let run = self.runs.get_mut(&run_id);
-        let prompt = run.and_then(|run| run.prompts.iter_mut().find(|known| known.prompt_id == prompt_id));
-        if let Some(prompt) = prompt {
-            prompt.stage = stage;
+        if let Some(known) = self.stage_of(run_id, prompt_id) {
+            *known = stage;
         }
+    }
+
+    fn stage_of(&mut self, run_id: RunId, prompt_id: PromptId) -> Option<&mut PromptStage> {
+        let prompts = &mut self.runs.get_mut(&run_id)?.prompts;
+        prompts.iter_mut().find(|known| known.prompt_id == prompt_id).map(|known| &mut known.stage)
     }
 
     fn forget_commands(&mut self) {

@@ -4,7 +4,7 @@ use axum::Json as Answer;
 use axum::extract::{Path, State};
 use chatroom_protocol::PermissionId;
 use chatroom_protocol::api::Done;
-use chatroom_protocol::api::daemon::{DecidePermission, Interrupt, LiveRun, PromptReceipt, PushPrompt};
+use chatroom_protocol::api::daemon::{ChangePrompt, DecidePermission, Interrupt, LiveRun, PromptReceipt, PushPrompt};
 
 use super::Api;
 use super::body::{Json, id};
@@ -22,6 +22,15 @@ pub(super) async fn prompt(
 ) -> Result<Answer<PromptReceipt>, Refusal> {
     let duplicate = api.runs.prompt(id(&run)?, push).await?;
     Ok(Answer(PromptReceipt { duplicate }))
+}
+
+pub(super) async fn change_prompt(
+    State(api): State<Api>,
+    Path((run, prompt)): Path<(String, String)>,
+    Json(change): Json<ChangePrompt>,
+) -> Result<Answer<Done>, Refusal> {
+    api.runs.change(id(&run)?, id(&prompt)?, change).await?;
+    Ok(Answer(Done { changed: true }))
 }
 
 pub(super) async fn interrupt(

@@ -60,7 +60,7 @@ pub struct Api {
 }
 
 /// Every route: its path and the methods it takes.
-pub const ROUTES: [(&str, &str); 14] = [
+pub const ROUTES: [(&str, &str); 15] = [
     ("GET", "/platform/live"),
     ("POST", "/platform/ping"),
     ("POST", "/platform/reconnect"),
@@ -71,6 +71,7 @@ pub const ROUTES: [(&str, &str); 14] = [
     ("POST", "/commands"),
     ("GET", "/agents"),
     ("POST", "/agents/{run}/prompts"),
+    ("POST", "/agents/{run}/prompts/{prompt}"),
     ("POST", "/agents/{run}/interrupt"),
     ("POST", "/agents/{run}/permissions/{permission}"),
     ("GET", "/agents/{run}/transcript"),
@@ -91,6 +92,7 @@ pub fn router(api: Api) -> Router {
         .route("/commands", post(platform::command))
         .route("/agents", get(agents::list))
         .route("/agents/{run}/prompts", post(agents::prompt))
+        .route("/agents/{run}/prompts/{prompt}", post(agents::change_prompt))
         .route("/agents/{run}/interrupt", post(agents::interrupt))
         .route("/agents/{run}/permissions/{permission}", post(agents::decide))
         .route("/agents/{run}/transcript", get(transcript::read))

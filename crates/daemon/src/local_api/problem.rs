@@ -70,6 +70,7 @@ impl From<SteerError> for Refusal {
             SteerError::TooManyViewers(why) => {
                 return problem(StatusCode::TOO_MANY_REQUESTS, ErrorCode::TooManyRequests, why);
             }
+            SteerError::PromptSettled => ErrorCode::PromptSettled,
             SteerError::PermissionClosed => ErrorCode::PermissionClosed,
             SteerError::PermissionChanged => ErrorCode::PermissionChanged,
             SteerError::Journal(error) => return error.into(),

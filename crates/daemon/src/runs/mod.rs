@@ -8,15 +8,16 @@
 mod facts;
 pub(crate) mod folders;
 mod launch;
+mod queue;
 mod run;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chatroom_protocol::RunId;
-use chatroom_protocol::api::daemon::{DecidePermission, PushPrompt, Slot, StartRun, Steerer};
+use chatroom_protocol::api::daemon::{ChangePrompt, DecidePermission, PushPrompt, Slot, StartRun, Steerer};
 use chatroom_protocol::api::terminal::JoinTerminal;
+use chatroom_protocol::{PromptId, RunId};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{Id, JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -42,6 +43,9 @@ pub enum SteerError {
     /// It is over, or never was.
     #[error("this run is not live on this machine")]
     NotRunning,
+    /// The tool has it, or somebody took it back.
+    #[error("this prompt was given to the agent already, or taken back; it cannot be changed any more")]
+    PromptSettled,
     /// The question is answered, or gone with its turn.
     #[error("this permission is no longer open")]
     PermissionClosed,
@@ -162,6 +166,13 @@ impl Runs {
         self.journal.append(vec![Entry::PromptAccepted { run_id, prompt_id, text, from }]).await?;
         self.of(run_id, RunAsk::Look);
         Ok(false)
+    }
+
+    /// Changes a prompt the tool does not have yet, or takes it back.
+    pub async fn change(&self, run_id: RunId, prompt_id: PromptId, change: ChangePrompt) -> Result<(), SteerError> {
+        let (done, answer) = oneshot::channel();
+        self.of(run_id, RunAsk::Change { prompt_id, change, done });
+        answer.await.unwrap_or(Err(SteerError::NotRunning))
     }
 
     /// Ends the turn of a run. Returns whether there was one.

@@ -1,12 +1,12 @@
 //! One run, from its start to its end. One task owns it.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use chatroom_protocol::api::agents::RunActivity;
 use chatroom_protocol::api::auth::Decision;
-use chatroom_protocol::api::daemon::{StartRun, Steerer};
+use chatroom_protocol::api::daemon::{ChangePrompt, StartRun, Steerer};
 use chatroom_protocol::api::reports::Fact;
 use chatroom_protocol::{PermissionId, PromptId, RunId};
 use tokio::process::Child;
@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::facts::{self, SUPERVISOR_GONE};
 use super::launch::{Ground, prepare};
-use super::{Began, SteerError};
+use super::{Began, SteerError, queue};
 use crate::journal::{Entry, Journal, JournalError, PromptStage};
 use crate::process::ProcessId;
 use crate::process::tree::{self, Root};
@@ -49,8 +49,20 @@ pub(super) enum RunAsk {
         by: Option<Steerer>,
         done: oneshot::Sender<Result<(), SteerError>>,
     },
+    Change {
+        prompt_id: PromptId,
+        change: ChangePrompt,
+        done: oneshot::Sender<Result<(), SteerError>>,
+    },
     /// There may be a prompt to give.
     Look,
+}
+
+/// A change of a prompt that is not decided yet.
+struct Change {
+    prompt_id: PromptId,
+    wanted: ChangePrompt,
+    done: oneshot::Sender<Result<(), SteerError>>,
 }
 
 /// What a run's task works with.
@@ -71,6 +83,13 @@ struct Run {
     child: Option<Child>,
     is_ready: bool,
     given: HashSet<PromptId>,
+    /// Prompts the supervisor may have.
+    offered: HashSet<PromptId>,
+    changes: VecDeque<Change>,
+    /// The last event that was taken in, and the one up to which they must be, before it is known which prompts the
+    /// tool has: an earlier daemon may have given one without hearing of it.
+    taken: u64,
+    behind: u64,
     stops: Vec<oneshot::Sender<()>>,
     stop_until: Option<Instant>,
 }
@@ -210,11 +229,26 @@ async fn settle(context: &Context, supervisor: ProcessId, requested: bool) {
 
 impl Run {
     fn new(context: Context, control: Control, events: Events, child: Option<Child>, is_ready: bool) -> Self {
-        Self { context, control, events, child, is_ready, given: HashSet::new(), stops: Vec::new(), stop_until: None }
+        let (taken, _) = last_known(&context);
+        Self {
+            behind: control.last_seq(),
+            taken,
+            context,
+            control,
+            events,
+            child,
+            is_ready,
+            given: HashSet::new(),
+            offered: HashSet::new(),
+            changes: VecDeque::new(),
+            stops: Vec::new(),
+            stop_until: None,
+        }
     }
 
     async fn stay(mut self) {
         loop {
+            self.change_prompts().await;
             self.give_next_prompt().await;
             let until = self.stop_until.unwrap_or_else(Instant::now);
             tokio::select! {
@@ -249,6 +283,7 @@ impl Run {
     async fn take(&mut self, event: Sequenced<RunEvent>) -> bool {
         let run_id = self.context.run_id;
         self.context.ground.transcripts.grew(run_id);
+        self.taken = self.taken.max(event.seq);
         let is_known =
             self.context.journal.read(|state| state.runs.get(&run_id).is_some_and(|run| event.seq <= run.seen));
         if is_known {
@@ -283,6 +318,7 @@ impl Run {
             let Some((prompt_id, text, from)) = next else {
                 return;
             };
+            self.offered.insert(prompt_id);
             match self.control.prompt(prompt_id, text, from).await {
                 Ok(Done::Done) => {
                     self.given.insert(prompt_id);
@@ -294,15 +330,41 @@ impl Run {
                 Err(error) => {
                     // Busy: its next idle moment is told. Anything else shows in its events.
                     tracing::debug!(run.id = %run_id, %error, "a prompt was not taken");
+                    if matches!(error, client::Error::Refused(_)) {
+                        self.offered.remove(&prompt_id);
+                    }
                     self.is_ready = false;
                 }
             }
         }
     }
 
+    /// Decides what is to become of prompts, once it is known which of them the tool has.
+    async fn change_prompts(&mut self) {
+        let run_id = self.context.run_id;
+        while self.taken >= self.behind
+            && let Some(Change { prompt_id, wanted, done }) = self.changes.pop_front()
+        {
+            let entries = self.context.journal.read(|state| {
+                let run = state.runs.get(&run_id).ok_or(SteerError::NotRunning)?;
+                queue::change(run_id, run, &self.offered, prompt_id, wanted)
+            });
+            let changed = match entries {
+                Ok(entries) if entries.is_empty() => Ok(()),
+                Ok(entries) => self.context.journal.append(entries).await.map_err(SteerError::from),
+                Err(refused) => Err(refused),
+            };
+            // Whoever asked may be gone.
+            let _ = done.send(changed);
+        }
+    }
+
     async fn answer(&mut self, ask: RunAsk) {
         match ask {
             RunAsk::Look => {}
+            RunAsk::Change { prompt_id, change, done } => {
+                self.changes.push_back(Change { prompt_id, wanted: change, done });
+            }
             RunAsk::Stop { by, done } => {
                 self.stops.push(done);
                 if self.stop_until.is_none() {
@@ -336,6 +398,7 @@ impl Run {
             let (seen, is_ready) = last_known(&self.context);
             if let Ok(Some(supervised)) = client::attach(&run_dir, id, seen).await {
                 let (control, events, _) = supervised.split();
+                self.behind = control.last_seq();
                 self.control = control;
                 self.events = events;
                 self.is_ready = is_ready;

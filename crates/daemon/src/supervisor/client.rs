@@ -72,6 +72,7 @@ pub struct Supervised {
 #[derive(Debug, Clone)]
 pub struct Control {
     id: ProcessId,
+    last_seq: u64,
     shared: Arc<Shared>,
 }
 
@@ -200,6 +201,7 @@ pub async fn view(run_dir: &Path, expected: ProcessId, join: JoinTerminal) -> Re
 /// A supervisor that said who it is.
 struct Greeted {
     id: ProcessId,
+    last_seq: u64,
     lines: Lines<BufReader<OwnedReadHalf>>,
     half: OwnedWriteHalf,
 }
@@ -233,7 +235,7 @@ async fn greet(run_dir: &Path, expected: Option<ProcessId>) -> Result<Option<Gre
     if !is_its_own || !id.is_alive() || expected.is_some_and(|expected| expected != id) {
         return Ok(None);
     }
-    Ok(Some(Greeted { id, lines, half }))
+    Ok(Some(Greeted { id, last_seq: hello.last_seq, lines, half }))
 }
 
 /// `None`: nobody listens there, or not who was expected.
@@ -242,14 +244,14 @@ async fn connect(
     expected: Option<ProcessId>,
     after_seq: u64,
 ) -> Result<Option<(Control, Events)>, Error> {
-    let Some(Greeted { id, lines, half }) = greet(run_dir, expected).await? else {
+    let Some(Greeted { id, last_seq, lines, half }) = greet(run_dir, expected).await? else {
         return Ok(None);
     };
     let waiting = Arc::new(Waiting(std::sync::Mutex::new(Some(HashMap::new()))));
     let (send, receive) = mpsc::unbounded_channel();
     tokio::spawn(read_lines(lines, send, Arc::clone(&waiting)));
     let writer = Mutex::new(Writer { half, next_id: 1 });
-    let control = Control { id, shared: Arc::new(Shared { writer, waiting }) };
+    let control = Control { id, last_seq, shared: Arc::new(Shared { writer, waiting }) };
     control.ask(Ask::Attach { after_seq }).await?;
     Ok(Some((control, Events(receive))))
 }
@@ -341,6 +343,11 @@ impl Control {
     /// Returns who the supervisor is.
     pub fn id(&self) -> ProcessId {
         self.id
+    }
+
+    /// Returns the number of the last event at the time of this attachment.
+    pub fn last_seq(&self) -> u64 {
+        self.last_seq
     }
 
     /// Executes the tool. To be called once the supervisor's id is in the journal.

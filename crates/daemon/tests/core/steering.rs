@@ -3,7 +3,7 @@
 use chatroom_protocol::api::Done;
 use chatroom_protocol::api::auth::Decision;
 use chatroom_protocol::api::daemon::{
-    DecidePermission, Interrupt, PromptFrom, PromptReceipt, PushCommand, PushPrompt, Steerer,
+    ChangePrompt, DecidePermission, Interrupt, PromptFrom, PromptReceipt, PushCommand, PushPrompt, Steerer,
 };
 use chatroom_protocol::api::reports::{Fact, PermissionOutcome, TurnOutcome};
 use chatroom_protocol::{ErrorCode, PermissionId, PromptId, RunId, TaskId, UserId};
@@ -252,4 +252,52 @@ fn what_an_older_version_wrote_is_read() {
     assert_eq!(push.from, None);
     let newer = r#"{"kind":"oracle","name":"x"}"#;
     assert_eq!(serde_json::from_str::<PromptFrom>(newer).unwrap(), PromptFrom::Unknown);
+}
+
+#[tokio::test]
+async fn what_waits_can_be_changed_until_the_tool_has_it() {
+    let world = World::new().await;
+    let daemon = world.daemon();
+    let run = world.started().await;
+    let path = |prompt: &PushPrompt| format!("/agents/{run}/prompts/{}", prompt.prompt_id);
+    let edit = |text: &str| ChangePrompt::Edit { text: text.to_owned(), from: None };
+    let [busy, edited, gone] = ["[[say: begun]] [[hang]]", "[[say: before]]", "[[say: never]]"].map(prompt);
+    for one in [&busy, &edited, &gone] {
+        world.prompt(run, one).await;
+    }
+    let begun = busy.prompt_id;
+    let is_begun = |fact: &Fact| matches!(fact, Fact::PromptStarted { prompt_id, .. } if *prompt_id == begun);
+    world.server.fact("the turn began", |fact| is_begun(fact).then_some(())).await;
+    assert!(world.server.post::<Done>(&path(&edited), &edit("[[say: after]]")).await.unwrap().changed);
+    world.server.post::<Done>(&path(&gone), &ChangePrompt::Withdraw).await.unwrap();
+    // What the server did not push yet: a change comes first, and the push of the old text after it changes nothing.
+    let [overtaken, never] = ["[[say: old]]", "[[say: never]]"].map(prompt);
+    world.server.post::<Done>(&path(&overtaken), &edit("[[say: new]]")).await.unwrap();
+    world.server.post::<Done>(&path(&never), &ChangePrompt::Withdraw).await.unwrap();
+    assert!(world.prompt(run, &overtaken).await);
+    assert!(world.prompt(run, &never).await);
+
+    // A crash forgets none of it, and what was said before may be said again.
+    daemon.crash(&world).await;
+    let daemon = world.daemon();
+    world.server.post::<Done>(&path(&edited), &edit("[[say: after]]")).await.unwrap();
+    world.server.post::<Done>(&path(&gone), &ChangePrompt::Withdraw).await.unwrap();
+    for (settled, change) in [(&busy, edit("x")), (&busy, ChangePrompt::Withdraw), (&gone, edit("[[say: never]]"))] {
+        let refused = world.server.post::<Done>(&path(settled), &change).await;
+        assert_eq!(refused.unwrap_err(), ErrorCode::PromptSettled);
+    }
+    world.server.post::<Done>(&format!("/agents/{run}/interrupt"), &Interrupt::default()).await.unwrap();
+    for one in [&edited, &overtaken] {
+        assert_eq!(world.ended(one).await, TurnOutcome::End);
+        let late = world.server.post::<Done>(&path(one), &edit("x")).await;
+        assert_eq!(late.unwrap_err(), ErrorCode::PromptSettled);
+    }
+    let told = world.log(run).await.into_iter().filter(|event| event["type"] == "prompt_sent");
+    let told: Vec<_> = told.map(|event| event["text"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(told, ["[[say: begun]] [[hang]]", "[[say: after]]", "[[say: new]]"]);
+
+    world.server.perform(&world.stop()).await;
+    let over = world.server.post::<Done>(&path(&edited), &edit("x")).await;
+    assert_eq!(over.unwrap_err(), ErrorCode::NotRunning);
+    daemon.stop().await;
 }

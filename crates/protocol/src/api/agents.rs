@@ -2,9 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{MachineId, ModelId, PermissionId, Role, RoomId, RunId, Timestamp, Tool};
+use crate::{MachineId, ModelId, PermissionId, PromptId, Role, RoomId, RunId, Timestamp, Tool};
 
 use super::auth::Decision;
+use super::daemon::PromptFrom;
 use super::machines::AgentConfigView;
 
 /// Whether an agent asks before it acts.
@@ -231,7 +232,41 @@ pub struct AnswerPermission {
     pub digest: String,
 }
 
-/// `POST /api/chatrooms/{chatroomId}/agents/{role}/follow-up`
+/// Where a prompt is on its way to an agent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum PromptStage {
+    /// The agent does not have it yet; a follow-up can still be changed.
+    Waiting,
+    /// It was given to the agent, whose turn about it is not over.
+    Given,
+}
+
+/// What an agent is told, or is to be told.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PromptView {
+    /// Its id.
+    pub prompt_id: PromptId,
+    /// Who it is from.
+    pub from: PromptFrom,
+    /// Its text.
+    pub text: String,
+    /// Whether the agent has it.
+    pub stage: PromptStage,
+    /// When it was written down.
+    pub created_at: Timestamp,
+}
+
+/// `GET /api/chatrooms/{chatroomId}/agents/{role}/prompts`
+#[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Prompts {
+    /// In the order in which the agent gets them.
+    pub prompts: Vec<PromptView>,
+}
+
+/// `POST /api/chatrooms/{chatroomId}/agents/{role}/follow-up`, and
+/// `PUT /api/chatrooms/{chatroomId}/agents/{role}/prompts/{promptId}`
 #[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct FollowUp {

@@ -213,6 +213,24 @@ pub struct PushPrompt {
     pub from: Option<PromptFrom>,
 }
 
+/// `POST /agents/{runId}/prompts/{promptId}`: what is to become of a prompt the tool does not have yet.
+///
+/// Saying it again is a no-op, and it may overtake the push of the prompt itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "change", rename_all = "snake_case", rename_all_fields = "camelCase")]
+pub enum ChangePrompt {
+    /// The agent is told this instead.
+    Edit {
+        /// What to tell the agent.
+        text: String,
+        /// Who it is from.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        from: Option<PromptFrom>,
+    },
+    /// The agent is not told it.
+    Withdraw,
+}
+
 /// The answer: it is in the journal, and given to the tool when the turn before it is over.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -100,6 +100,22 @@ pub enum Fact {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         detail: Option<String>,
     },
+    /// A prompt that waits has another text now.
+    PromptEdited {
+        /// The run.
+        run_id: RunId,
+        /// Which prompt.
+        prompt_id: PromptId,
+        /// What the agent will be told.
+        text: String,
+    },
+    /// A prompt was taken back before the tool had it.
+    PromptWithdrawn {
+        /// The run.
+        run_id: RunId,
+        /// Which prompt.
+        prompt_id: PromptId,
+    },
     /// A prompt may have reached the tool, and will not be sent again.
     PromptUncertain {
         /// The run.

@@ -1,6 +1,7 @@
 //! Agents: the slot of a role, the run in it, and how tasks reach that run.
 
 pub mod life;
+pub mod queue;
 pub mod restart;
 pub mod steer;
 pub mod terminal;
@@ -67,7 +68,7 @@ pub async fn offer(work: &mut Work, room: &Room, role: &Role) -> Result<(), Erro
         // A task is given to a run once: one it gave back is for the next run.
         if !chatroom_store::prompts::was_made(&work.tx, run.id, &purpose).await? {
             let text = told(work, room, role, &task).await?;
-            return prompt(work, run.id, run.machine, purpose, text).await;
+            return prompt(work, run.id, run.machine, purpose, text).await.map(drop);
         }
     }
     Ok(())
@@ -93,7 +94,7 @@ pub(crate) async fn prompt(
     machine: MachineId,
     purpose: PromptPurpose,
     text: String,
-) -> Result<(), Error> {
+) -> Result<Prompt, Error> {
     let prompt = Prompt {
         id: work.app.id(PromptId::from_parts)?,
         run,
@@ -104,7 +105,7 @@ pub(crate) async fn prompt(
     };
     chatroom_store::prompts::insert(&work.tx, &prompt).await?;
     work.touch(Topic::Machine(machine));
-    Ok(())
+    Ok(prompt)
 }
 
 /// Writes an event about an agent, for the whole room.

@@ -1,6 +1,6 @@
 //! Steering a live run: interrupt, answer, follow up. Only the user of its machine may.
 
-use chatroom_domain::agents::{PromptPurpose, Run};
+use chatroom_domain::agents::{Prompt, PromptPurpose, Run};
 use chatroom_domain::machines::MachineError;
 use chatroom_domain::messages::parse_content;
 use chatroom_domain::rooms::Room;
@@ -19,7 +19,7 @@ use crate::machines::credential;
 use crate::rooms;
 
 /// Returns the room and the live run of a role, if `user` may steer it.
-async fn target(db: &impl Access, user: UserId, room: RoomId, role: &Role) -> Result<(Room, Run), Error> {
+pub(super) async fn target(db: &impl Access, user: UserId, room: RoomId, role: &Role) -> Result<(Room, Run), Error> {
     let room = rooms::find(db, room, user).await?;
     room.role(role)?;
     match live_run(db, room.id, role).await? {
@@ -95,7 +95,7 @@ pub async fn answer(
 }
 
 /// Tells a live run something more; it is given to the tool when the turn before it is over.
-pub async fn follow_up(work: &mut Work, user: UserId, room: RoomId, role: &Role, text: &str) -> Result<(), Error> {
+pub async fn follow_up(work: &mut Work, user: UserId, room: RoomId, role: &Role, text: &str) -> Result<Prompt, Error> {
     let text = parse_content(text)?.trim().to_owned();
     let (room, run) = target(&work.tx, user, room, role).await?;
     if run.form == RunForm::Terminal {
@@ -105,8 +105,9 @@ pub async fn follow_up(work: &mut Work, user: UserId, room: RoomId, role: &Role,
     if work.app.links.get(&run.machine).is_none() {
         return Err(AgentError::Offline.into());
     }
-    prompt(work, run.id, run.machine, PromptPurpose::FollowUp { by: Some(user) }, text).await?;
-    tell_by(work, user, &room, role, "agent.follow-up", None).await
+    let prompt = prompt(work, run.id, run.machine, PromptPurpose::FollowUp { by: Some(user) }, text).await?;
+    tell_by(work, user, &room, role, "agent.follow-up", None).await?;
+    Ok(prompt)
 }
 
 /// Says whether the other members of a room act through an agent of `user`. Returns whether that is new.

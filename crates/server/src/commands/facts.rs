@@ -47,6 +47,8 @@ pub(super) async fn apply(work: &mut Work, machine: &Machine, report: Report) ->
         | Fact::PromptSent { run_id, .. }
         | Fact::PromptStarted { run_id, .. }
         | Fact::TurnEnded { run_id, .. }
+        | Fact::PromptEdited { run_id, .. }
+        | Fact::PromptWithdrawn { run_id, .. }
         | Fact::PromptUncertain { run_id, .. }
         | Fact::PermissionAsked { run_id, .. }
         | Fact::PermissionClosed { run_id, .. }
@@ -98,6 +100,18 @@ async fn of_run(work: &mut Work, room: &Room, mut run: Run, report: Report) -> R
         Fact::TurnEnded { prompt_id, outcome, detail, .. } => {
             let end = TurnEnd::Told(outcome, detail);
             life::turn_ended(work, room, run, prompt_id, end).await
+        }
+        Fact::PromptEdited { prompt_id, text, .. } => {
+            if chatroom_store::prompts::find(&work.tx, run.id, prompt_id).await?.is_some() {
+                chatroom_store::prompts::set_text(&work.tx, prompt_id, &capped(text)).await?;
+            }
+            Ok(())
+        }
+        Fact::PromptWithdrawn { prompt_id, .. } => {
+            if chatroom_store::prompts::find(&work.tx, run.id, prompt_id).await?.is_some() {
+                agents::queue::withdrawn(work, prompt_id).await?;
+            }
+            Ok(())
         }
         Fact::PromptUncertain { prompt_id, .. } => {
             life::accepted(work, run.id, prompt_id).await?;

@@ -303,6 +303,7 @@ fn agent(error: &AgentError) -> (StatusCode, ErrorCode) {
         }
         E::InTerminal => (S::CONFLICT, ErrorCode::InTerminal),
         E::NoTerminal => (S::CONFLICT, ErrorCode::NoTerminal),
+        E::PromptSettled => (S::CONFLICT, ErrorCode::PromptSettled),
         E::PermissionClosed => (S::CONFLICT, ErrorCode::PermissionClosed),
         E::PermissionChanged => (S::CONFLICT, ErrorCode::PermissionChanged),
         E::RoleTaken => (S::CONFLICT, ErrorCode::RoleTaken),

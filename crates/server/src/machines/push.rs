@@ -13,7 +13,7 @@ use chatroom_domain::agents::{Prompt, PromptPurpose, PromptState};
 use chatroom_domain::commands::{Command, CommandEvent};
 use chatroom_domain::tasks::{Holder, Task};
 use chatroom_protocol::api::commands::CommandType;
-use chatroom_protocol::api::daemon::{CommandReceipt, PromptFrom, PromptReceipt, PushPrompt};
+use chatroom_protocol::api::daemon::{CommandReceipt, PromptReceipt, PushPrompt};
 use chatroom_protocol::api::tasks::TaskState;
 use chatroom_protocol::{CommandId, MachineId, Role, RoomId, RunId};
 use chatroom_tunnel::Link;
@@ -142,7 +142,7 @@ async fn push_prompt(app: &App, peer: &Peer, prompt: Prompt) -> Result<(), Error
         return drop_prompt(app, &prompt).await;
     }
     let path = format!("/agents/{}/prompts", prompt.run);
-    let from = Some(from(app, &prompt.purpose).await?);
+    let from = Some(agents::queue::from(&app.reader(), &prompt.purpose).await?);
     let push = PushPrompt { prompt_id: prompt.id, text: prompt.text.clone(), from };
     match peer.post::<PromptReceipt>(&path, &push).await {
         Ok(_) => {
@@ -160,18 +160,6 @@ async fn push_prompt(app: &App, peer: &Peer, prompt: Prompt) -> Result<(), Error
             Ok(())
         }
     }
-}
-
-/// Says who a prompt is from, as the transcript will name them.
-async fn from(app: &App, purpose: &PromptPurpose) -> Result<PromptFrom, Error> {
-    Ok(match purpose {
-        PromptPurpose::Task(task) => PromptFrom::Task { task_id: *task },
-        PromptPurpose::Reminder(task) => PromptFrom::Reminder { task_id: *task },
-        PromptPurpose::FollowUp { by: None } => PromptFrom::FollowUp { by: None },
-        PromptPurpose::FollowUp { by: Some(user) } => {
-            PromptFrom::FollowUp { by: agents::steer::steerer(&app.reader(), *user).await? }
-        }
-    })
 }
 
 /// Returns whether a prompt is still about what it was made for.

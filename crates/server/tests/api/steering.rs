@@ -1,9 +1,10 @@
-//! Who steers an agent, as its machine is told.
+//! Who steers an agent, as its machine is told; and what waits to be told to it.
 
-use chatroom_protocol::PermissionId;
-use chatroom_protocol::api::daemon::PromptFrom;
+use chatroom_protocol::api::daemon::{ChangePrompt, PromptFrom};
 use chatroom_protocol::api::reports::{Fact, TurnOutcome};
-use serde_json::json;
+use chatroom_protocol::{ErrorCode, PermissionId};
+use chatroom_testkit::fake_daemon::Manner;
+use serde_json::{Value, json};
 
 use crate::stage::Stage;
 
@@ -51,4 +52,91 @@ async fn the_machine_is_told_who_steers() {
 
     stage.command("stop-agent").await;
     assert!(is_alice(&daemon.command(2).await.by));
+}
+
+async fn prompts(stage: &Stage) -> Vec<(String, String, String)> {
+    let listed = stage.alice.get(&format!("{}/agents/builder/prompts", stage.room)).await;
+    assert_eq!(listed.status, 200, "{}", listed.raw);
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let each = listed.body["prompts"].as_array().unwrap().iter();
+    each.map(|prompt| (text(&prompt["from"]["kind"]), text(&prompt["text"]), text(&prompt["stage"]))).collect()
+}
+
+fn told(kind: &str, text: &str, stage: &str) -> (String, String, String) {
+    (kind.to_owned(), text.to_owned(), stage.to_owned())
+}
+
+#[tokio::test]
+async fn a_follow_up_is_changed_and_taken_back_until_the_machine_says_it_is_given() {
+    let stage = Stage::set().await;
+    let mut daemon = stage.connect().await;
+    assert_eq!(prompts(&stage).await, [], "nothing runs");
+    stage.command("start-agent").await;
+    let push = daemon.command(1).await;
+    let agent = format!("{}/agents/builder", stage.room);
+    let follow = |text: &str| json!({ "text": text });
+
+    // Before there is a process, nothing of it has left the server.
+    let early = stage.alice.post(&format!("{agent}/follow-up"), follow("early")).await;
+    let early = format!("{agent}/prompts/{}", early.text("promptId"));
+    assert_eq!(stage.alice.put(&early, follow(" Early ")).await.text("text"), "Early");
+    let gone = stage.alice.post(&format!("{agent}/follow-up"), follow("gone")).await;
+    let gone = format!("{agent}/prompts/{}", gone.text("promptId"));
+    assert_eq!(stage.alice.delete(&gone).await.status, 200);
+    assert_eq!(prompts(&stage).await, [told("follow_up", "Early", "waiting")]);
+    assert!(daemon.heard().changes.is_empty());
+    let run_id = daemon.started(&push).await;
+    assert_eq!(daemon.prompt(1).await.text, "Early");
+
+    // From then on the machine decides.
+    let late = stage.alice.post(&format!("{agent}/follow-up"), follow("late")).await;
+    let late_id = daemon.prompt(2).await.prompt_id;
+    assert_eq!(late.text("promptId"), late_id.to_string());
+    let late = format!("{agent}/prompts/{late_id}");
+    assert_eq!(stage.alice.put(&late, follow("later")).await.status, 200);
+    let (id, change) = daemon.heard().changes[0].clone();
+    assert!(
+        id == late_id && matches!(&change, ChangePrompt::Edit { text, from: Some(_) } if text == "later"),
+        "{change:?}"
+    );
+    assert_eq!(prompts(&stage).await[1], told("follow_up", "later", "waiting"));
+    for bad in [follow(" "), json!({ "text": "x", "from": "me" })] {
+        assert_eq!(stage.alice.put(&late, bad).await.status, 400);
+    }
+    for who in [&stage.bob, &stage.carol] {
+        assert_eq!(who.get(&format!("{agent}/prompts")).await.status, 404);
+        assert_eq!(who.put(&late, follow("mine")).await.status, 404);
+        assert_eq!(who.delete(&late).await.status, 404);
+    }
+
+    // What only the machine heard of is shown as it says.
+    daemon.report([Fact::PromptEdited { run_id, prompt_id: late_id, text: "latest".into() }]).await;
+    assert_eq!(prompts(&stage).await[1], told("follow_up", "latest", "waiting"));
+    daemon.behave(Manner { refuses_answers: Some(ErrorCode::PromptSettled), ..Manner::default() });
+    for refused in [stage.alice.put(&late, follow("too late")).await, stage.alice.delete(&late).await] {
+        assert_eq!((refused.status, refused.text("code")), (409, "prompt_settled"), "{}", refused.raw);
+    }
+    assert_eq!(prompts(&stage).await[1], told("follow_up", "latest", "waiting"));
+    daemon.report([Fact::PromptSent { run_id, prompt_id: late_id }]).await;
+    daemon.behave(Manner::default());
+    let sent = stage.alice.delete(&late).await;
+    assert_eq!((sent.status, sent.text("code")), (409, "prompt_settled"), "the server knows it as well");
+    assert_eq!(prompts(&stage).await[1], told("follow_up", "latest", "given"));
+
+    // What the platform says is not a person's to change.
+    stage.say(&stage.alice, "build it").await;
+    let task = daemon.prompt(3).await.prompt_id;
+    let foreign = stage.alice.put(&format!("{agent}/prompts/{task}"), follow("nothing")).await;
+    assert_eq!((foreign.status, foreign.text("code")), (403, "forbidden"), "{}", foreign.raw);
+    let unknown = format!("{agent}/prompts/prm_01HF7YAT000000000000000007");
+    assert_eq!(stage.alice.delete(&unknown).await.status, 404);
+
+    let last = stage.alice.post(&format!("{agent}/follow-up"), follow("last")).await;
+    let last = last.text("promptId").to_owned();
+    daemon.report([Fact::PromptWithdrawn { run_id, prompt_id: last.parse().unwrap() }]).await;
+    assert!(prompts(&stage).await.iter().all(|(_, text, _)| text != "last"));
+    drop(daemon);
+    stage.online(false).await;
+    let away = stage.alice.put(&early, follow("away")).await;
+    assert_eq!((away.status, away.text("code")), (409, "machine_offline"), "{}", away.raw);
 }

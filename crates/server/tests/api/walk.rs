@@ -129,6 +129,7 @@ impl Things {
             ("userId", &self.user),
             ("userCode", &self.code),
             ("permissionId", "perm_01HF7YAT000000000000000007"),
+            ("promptId", "prm_01HF7YAT000000000000000007"),
             ("role", "builder"),
             ("platform", "plan9-sparc"),
         ] {

@@ -154,6 +154,13 @@ async fn a_prompt_goes_out_once_its_run_has_a_process() {
         tx.commit().await.unwrap();
         assert_eq!(prompts::pending(&reader, cast.laptop.id).await.unwrap(), [second]);
         assert_eq!(prompts::open(&reader, one.id).await.unwrap().len(), 2);
+        let tx = store.begin().await.unwrap();
+        prompts::set_text(&tx, first.id, "other words").await.unwrap();
+        prompts::set_state(&tx, first.id, PromptState::Sent).await.unwrap();
+        prompts::set_text(&tx, first.id, "too late").await.unwrap();
+        tx.commit().await.unwrap();
+        let known = prompts::find(&reader, one.id, first.id).await.unwrap();
+        assert_eq!(known.map(|prompt| prompt.text).as_deref(), Some("other words"));
         let made = async |purpose| prompts::was_made(&reader, one.id, &purpose).await.unwrap();
         assert!(made(PromptPurpose::Task(task)).await);
         assert!(made(PromptPurpose::FollowUp { by: None }).await);

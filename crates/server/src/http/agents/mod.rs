@@ -1,11 +1,12 @@
 //! Agents of a room: what they do, and steering them.
 
+mod prompts;
 mod terminal;
 
 use axum::extract::{Path, State};
 use chatroom_domain::agents::Run;
 use chatroom_protocol::api::Done;
-use chatroom_protocol::api::agents::{Agents, AnswerPermission, FollowUp, RunView, ShareAgent};
+use chatroom_protocol::api::agents::{Agents, AnswerPermission, RunView, ShareAgent};
 use chatroom_protocol::{PermissionId, Problem, Role, RoomId, RunId};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -23,9 +24,9 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(list))
         .routes(routes!(interrupt))
         .routes(routes!(answer))
-        .routes(routes!(follow_up))
         .routes(routes!(share))
         .routes(routes!(show_run))
+        .merge(prompts::routes())
         .merge(terminal::routes())
 }
 
@@ -66,22 +67,6 @@ async fn answer(
     Json(body): Json<AnswerPermission>,
 ) -> Result<Json<Done>, Error> {
     steer::answer(&app, person.user, id, &role, permission, body).await?;
-    Ok(Json(Done { changed: true }))
-}
-
-/// Tells a live run something more; it is given to the tool when the turn before it is over.
-#[utoipa::path(post, path = "/api/chatrooms/{chatroomId}/agents/{role}/follow-up", tag = "agents", security(("session" = [])),
-    params(("chatroomId" = RoomId, Path), ("role" = Role, Path)), request_body = FollowUp,
-    responses((status = 200, body = Done), (status = "4XX", body = Problem, content_type = "application/problem+json"), (status = "5XX", body = Problem, content_type = "application/problem+json")))]
-async fn follow_up(
-    person: Person,
-    State(app): State<App>,
-    Path((id, role)): Path<(RoomId, Role)>,
-    Json(body): Json<FollowUp>,
-) -> Result<Json<Done>, Error> {
-    let mut work = app.begin().await?;
-    steer::follow_up(&mut work, person.user, id, &role, &body.text).await?;
-    work.commit().await?;
     Ok(Json(Done { changed: true }))
 }
 
