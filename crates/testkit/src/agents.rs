@@ -147,6 +147,15 @@ pub fn folders() -> anyhow::Result<Vec<PathBuf>> {
     Ok(folders.filter(|folder| folder.is_dir()).collect())
 }
 
+/// Returns the official TypeScript client of the Durable Streams protocol: the one its own suite uses.
+pub fn streams_client() -> anyhow::Result<PathBuf> {
+    let cache = cache().context("neither CHATROOM_AGENT_CACHE nor HOME is set")?;
+    let client = cache.join(folder_name(SUITE)?).join("node_modules/@durable-streams/client/dist/index.js");
+    anyhow::ensure!(client.is_file(), "{} is not there: run cargo xtask test, which installs it", client.display());
+    Ok(client)
+}
+
+const SUITE: &str = include_str!("../../../xtask/conformance/package.json");
 const PROGRAMS: &str = include_str!("../../../xtask/agents/programs/package.json");
 const NODE: &str = include_str!("../../../xtask/agents/node/package.json");
 

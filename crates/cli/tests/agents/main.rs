@@ -8,5 +8,6 @@ mod laptop;
 mod members;
 mod stops;
 mod stories;
+mod transcripts;
 mod trees;
 mod user_stories;

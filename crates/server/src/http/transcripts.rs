@@ -8,6 +8,7 @@ use std::str::FromStr;
 use axum::body::Body;
 use axum::extract::{Path, Query, Request, State};
 use axum::response::Response;
+use chatroom_domain::access::Caller;
 use chatroom_domain::agents::Run;
 use chatroom_domain::machines::MachineError;
 use chatroom_protocol::api::transcripts::{SearchHits, TranscriptIndex, TranscriptPage};
@@ -24,7 +25,7 @@ use super::agents::run_of_member;
 use crate::app::App;
 use crate::error::Error;
 use crate::http::Json;
-use crate::http::caller::{MachineCaller, Person, signed_out};
+use crate::http::caller::{AnyCaller, MachineCaller, Person, signed_out};
 use crate::limits::{Held, Kind};
 use crate::machines::bulk;
 use crate::transcripts::{MAX_BYTES, index, search};
@@ -41,7 +42,7 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(read))
         .routes(routes!(look_up))
         .routes(routes!(find))
-        .routes(routes!(append, tail, read_there))
+        .routes(routes!(append, read_there))
 }
 
 /// Where a read begins, and whether it goes on.
@@ -116,6 +117,8 @@ async fn look_up(
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 struct SearchQuery {
     /// The text; letter case does not count. 1 to 200 bytes.
+    #[serde(default)]
+    #[param(required = true)]
     text: String,
     /// The offset to begin at; the beginning if omitted.
     from: Option<String>,
@@ -166,43 +169,50 @@ async fn append(
     transcripts.serve(run, parts.method, None, parts.headers, body).await
 }
 
-/// Tells the machine of a run how much of its transcript has arrived, in `Stream-Next-Offset`.
-#[utoipa::path(head, path = "/api/machines/{machineId}/runs/{runId}/transcript", tag = "transcripts", security(("machine" = [])),
-    params(("machineId" = MachineId, Path), ("runId" = RunId, Path)),
-    responses((status = 200, description = "There it ends."), (status = "4XX", description = "The same problems as above, without their words.")))]
-async fn tail(
-    caller: MachineCaller,
-    State(app): State<App>,
-    Path((machine, run)): Path<(MachineId, RunId)>,
-    request: Request,
-) -> Result<Response, Error> {
-    run_of_machine(&app, &caller, machine, run).await?;
-    let transcripts = app.transcripts()?;
-    transcripts.ensure(run).await?;
-    transcripts.serve(run, request.method().clone(), None, request.headers().clone(), Body::empty()).await
-}
-
-/// Reads the transcript of a run as its machine has it, from there: what the server does not have yet, or has lost. The
-/// same protocol, but a long poll waits for 5 s at most. Only the machine's user may.
-#[utoipa::path(get, path = "/api/machines/{machineId}/runs/{runId}/transcript", tag = "transcripts", security(("session" = [])),
+/// Reads the transcript of a run as the other side has it. Its user reads the machine's own copy, from there: what the
+/// server does not have yet, or has lost; a long poll waits for 5 s at most. The machine reads the server's, and learns
+/// from a `HEAD` how much has arrived.
+#[utoipa::path(get, path = "/api/machines/{machineId}/runs/{runId}/transcript", tag = "transcripts", security(("session" = []), ("machine" = [])),
     params(("machineId" = MachineId, Path), ("runId" = RunId, Path), ReadQuery),
     responses(
         (status = 200, content((TranscriptPage = "application/json"), (String = "text/event-stream"))),
         (status = 204, description = "Nothing came while a long poll waited."),
+        (status = 304, description = "The client has it."),
         (status = "4XX", body = Problem, content_type = "application/problem+json"),
         (status = "5XX", body = Problem, content_type = "application/problem+json")))]
 async fn read_there(
-    person: Person,
+    AnyCaller(caller): AnyCaller,
     State(app): State<App>,
     Path((machine, id)): Path<(MachineId, RunId)>,
     request: Request,
+) -> Result<Response, Error> {
+    let (parts, _) = request.into_parts();
+    match caller {
+        Caller::Person { user, session } => {
+            read_from_machine(app, Person { user, session }, machine, id, parts.uri.query().unwrap_or_default()).await
+        }
+        Caller::Machine { machine: own, user } => {
+            run_of_machine(&app, &MachineCaller { machine: own, user }, machine, id).await?;
+            let transcripts = app.transcripts()?;
+            transcripts.ensure(id).await?;
+            transcripts.serve(id, parts.method, parts.uri.query(), parts.headers, Body::empty()).await
+        }
+        Caller::Run { .. } => Err(Error::Forbidden("an agent inside its run cannot do this; a person can")),
+    }
+}
+
+async fn read_from_machine(
+    app: App,
+    person: Person,
+    machine: MachineId,
+    id: RunId,
+    query: &str,
 ) -> Result<Response, Error> {
     let run = own_run(&app, &person, id).await?;
     if run.machine != machine {
         return Err(Error::NotFound);
     }
     let held = app.limits.open(person.user, Kind::Log)?;
-    let query = request.uri().query().unwrap_or_default();
     let mut response = bulk::open(&app, machine, &format!("/agents/{id}/transcript?{query}")).await?;
     // A machine says nothing to a browser but what belongs to the stream.
     let is_live = response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind == EVENTS);

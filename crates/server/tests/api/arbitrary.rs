@@ -99,7 +99,21 @@ struct Try {
 }
 
 fn tries() -> impl Strategy<Value = Try> {
-    let names = ["limit", "after", "instance", "status", "sinceMessageId", "senderRole", "follow", "cookie"];
+    let names = [
+        "limit",
+        "after",
+        "instance",
+        "status",
+        "sinceMessageId",
+        "senderRole",
+        "cookie",
+        "offset",
+        "live",
+        "cursor",
+        "text",
+        "from",
+        "event",
+    ];
     let query = prop::collection::vec((prop::sample::select(names.to_vec()), text()), 0..3);
     let part = prop::option::weighted(0.3, (any::<Index>(), text()));
     (any::<Index>(), any::<Index>(), part, query, sent()).prop_map(|(route, caller, part, query, sent)| Try {
@@ -125,7 +139,8 @@ fn path(attempt: &Try, route: &Route, things: &Things) -> String {
         path = parts.join("/");
     }
     let query: Vec<String> = attempt.query.iter().map(|(name, value)| format!("{name}={}", encoded(value))).collect();
-    if query.is_empty() { path } else { format!("{path}?{}", query.join("&")) }
+    let joint = if path.contains('?') { '&' } else { '?' };
+    if query.is_empty() { path } else { format!("{path}{joint}{}", query.join("&")) }
 }
 
 fn is_dots(part: &str) -> bool {

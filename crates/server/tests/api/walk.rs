@@ -135,6 +135,9 @@ impl Things {
         ] {
             path = path.replace(&format!("{{{parameter}}}"), value);
         }
+        if path.ends_with("/search") {
+            path.push_str("?text=x");
+        }
         assert!(!path.contains('{'), "{}: add its parameter to Things::path in walk.rs", route.name());
         path
     }
@@ -167,6 +170,7 @@ pub fn body(route: &Route) -> Option<Value> {
         "UpdateAgentConfig" => json!({ "agentType": "claude", "workingDir": "/tmp/x" }),
         "SendCommand" => json!({ "type": "ping" }),
         "AckCommand" => json!({ "status": "processing" }),
+        "TranscriptPage" => json!([]),
         "Reports" => json!({ "epoch": 1, "journalId": "01HF7YAT000000000000000007", "reports": [] }),
         other => panic!("{}: add a body for {other} to walk.rs", route.name()),
     })
