@@ -6,6 +6,8 @@
 //! where such programs commonly lie. A tool that is a Node script needs `node`
 //! beside it, so the run gets the whole of it.
 //!
+//! What the user marks there as a secret is kept out of what is written about runs.
+//!
 //! Removed are our own credentials and the marks by which a tool would take
 //! itself for one started inside another; everything else is the user's and stays.
 
@@ -101,7 +103,8 @@ impl Ambient {
     pub fn with_file(mut self, home: &Home) -> Result<Self, HomeError> {
         if let Some(content) = home.read(FILE)? {
             let own_path = self.0.get("PATH").cloned();
-            self.0.extend(parse(&String::from_utf8_lossy(&content)));
+            let variables = parse(&String::from_utf8_lossy(&content)).into_iter();
+            self.0.extend(variables.map(|variable| (variable.name, variable.value)));
             // The recorded PATH comes first, the present one stays in reach.
             if let (Some(path), Some(own)) = (self.0.get_mut("PATH"), own_path) {
                 *path = format!("{path}:{own}");
@@ -121,8 +124,60 @@ impl Ambient {
     }
 }
 
-/// Reads lines of `KEY=VALUE`. Empty lines, comments and what is no assignment are left out.
-pub fn parse(text: &str) -> Vec<(String, String)> {
+/// A line of the file.
+struct Variable {
+    name: String,
+    value: String,
+    /// Its user wrote `secret` before it.
+    is_marked: bool,
+}
+
+/// The end of a name by which a variable holds a secret, whether it is marked or not.
+const SECRET_NAMES: [&str; 4] = ["_KEY", "_TOKEN", "_SECRET", "_PASSWORD"];
+
+/// The shortest secret: a shorter one would be found in all sorts of texts.
+const SHORTEST_SECRET: usize = 8;
+
+/// Why the secrets of a home cannot be known.
+#[derive(Debug, thiserror::Error)]
+pub enum SecretsError {
+    /// The file cannot be read.
+    #[error(transparent)]
+    Home(#[from] HomeError),
+    /// What is marked cannot be kept out.
+    #[error(
+        "{name} in {file} is marked as a secret and has fewer than {SHORTEST_SECRET} bytes, too few to be kept out of \
+         what agents say; give it a longer value, or take `secret` away"
+    )]
+    TooShort {
+        /// The variable.
+        name: String,
+        /// Where it is.
+        file: String,
+    },
+}
+
+/// Returns the values of `env` of the home that are kept out of everything that is written: those whose line begins
+/// with `secret `, and those whose name says what they are.
+pub fn secrets(home: &Home) -> Result<Vec<String>, SecretsError> {
+    let content = home.read(FILE)?.unwrap_or_default();
+    let mut secrets = Vec::new();
+    for Variable { name, value, is_marked } in parse(&String::from_utf8_lossy(&content)) {
+        let is_long = value.len() >= SHORTEST_SECRET;
+        if is_marked && !is_long {
+            return Err(SecretsError::TooShort { name, file: home.join(FILE).display().to_string() });
+        }
+        let says_so = SECRET_NAMES.iter().any(|end| name.to_ascii_uppercase().ends_with(end));
+        if is_long && (is_marked || says_so) {
+            secrets.push(value);
+        }
+    }
+    Ok(secrets)
+}
+
+/// Reads lines of `KEY=VALUE`, `export KEY=VALUE` and `secret KEY=VALUE`. Empty lines, comments and what is no
+/// assignment are left out.
+fn parse(text: &str) -> Vec<Variable> {
     let is_name = |name: &str| {
         name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
             && !name.is_empty()
@@ -131,10 +186,17 @@ pub fn parse(text: &str) -> Vec<(String, String)> {
     text.lines()
         .map(str::trim)
         .filter(|line| !line.starts_with('#'))
-        .filter_map(|line| line.strip_prefix("export ").unwrap_or(line).split_once('='))
-        .map(|(name, value)| (name.trim(), value.trim()))
-        .filter(|(name, value)| is_name(name) && !value.contains('\0'))
-        .map(|(name, value)| (name.to_owned(), unquoted(value).to_owned()))
+        .filter_map(|line| {
+            let marked = line.strip_prefix("secret ").map(str::trim_start);
+            let line = marked.unwrap_or(line);
+            let (name, value) = line.strip_prefix("export ").unwrap_or(line).split_once('=')?;
+            Some((name.trim(), value.trim(), marked.is_some()))
+        })
+        .filter(|(name, value, _)| is_name(name) && !value.contains('\0'))
+        .map(|(name, value, is_marked)| {
+            let (name, value) = (name.to_owned(), unquoted(value).to_owned());
+            Variable { name, value, is_marked }
+        })
         .collect()
 }
 

@@ -11,6 +11,9 @@ use tokio::process::Command;
 
 use crate::laptop::{Desk, Laptop};
 
+/// A secret that the machine's user put into its `env` file.
+const CANARY: &str = "canary-of-alices-laptop";
+
 fn files(folder: &Path, found: &mut Vec<(PathBuf, Vec<u8>)>) {
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
         let path = entry.path();
@@ -26,13 +29,17 @@ fn files(folder: &Path, found: &mut Vec<(PathBuf, Vec<u8>)>) {
 async fn credentials(world: &World) -> (Vec<String>, Laptop, String) {
     let model = Model::start().await;
     let alice = world.user("alice").await;
-    let laptop = Laptop::start(world, &alice, &model).await;
+    let mut laptop = Laptop::registered(world, &alice, &model).await;
+    std::fs::write(laptop.home().join("env"), format!("secret CANARY={CANARY}\n")).expect("the env file");
+    laptop.start_daemon(&alice).await;
     laptop.cli_ok(&["machine", "allow", "--auto"], None).await;
     let desk = Desk::new(&alice, &laptop, "pi", "auto", &["builder"]).await;
     desk.start("builder").await;
     desk.until_status("builder", "waiting").await;
-    // The agent tells its own run token, as a hostile prompt would make it.
-    desk.say("[[run: echo $CHATROOM_RUN_TOKEN > token.txt; cat token.txt]]").await;
+    // The agent tells its own run token, and a secret of its machine, as a hostile prompt would make it: in two pieces.
+    let tell = "for it in $CHATROOM_RUN_TOKEN $CANARY; do printf %s \"$(echo $it | cut -c1-9)\"; sleep 0.3; \
+                echo $it | cut -c10-; done";
+    desk.say(&format!("[[run: echo $CHATROOM_RUN_TOKEN > token.txt; {tell}]]")).await;
     laptop.until("the token is told", async || laptop.work_dir().join("token.txt").exists()).await;
     desk.until_status("builder", "awaiting-handoff").await;
     let told = std::fs::read_to_string(laptop.work_dir().join("token.txt")).expect("token.txt");
@@ -52,6 +59,7 @@ async fn credentials(world: &World) -> (Vec<String>, Laptop, String) {
     let link = chatroom_server::accounts::sign_in_link(world.app(), user).await.expect("a link");
     secrets.extend([
         run_token.clone(),
+        CANARY.to_owned(),
         alice.token().to_owned(),
         enrolment.text("code").to_owned(),
         invitation.text("code").to_owned(),
@@ -78,11 +86,17 @@ async fn no_credential_lies_in_plain_text_where_the_server_writes() {
             assert!(!holds(bytes, secret), "{} holds a {}… in plain text", path.display(), &secret[..4]);
         }
     }
-    // The machine keeps its own credential, and nothing of the run's.
-    let mut written = Vec::new();
+    // The machine keeps its own credential and what its user wrote, and nothing of the run's.
+    let mut written = vec![(PathBuf::from("daemon.log"), laptop.daemon_log().into_bytes())];
     files(&laptop.home(), &mut written);
+    assert!(written.iter().any(|(path, bytes)| path.ends_with("output.log") && holds(bytes, "[redacted]")));
     for (path, bytes) in &written {
         assert!(!holds(bytes, &run_token), "{} holds the run token", path.display());
+        assert!(path.ends_with("env") || !holds(bytes, CANARY), "{} holds the machine's secret", path.display());
+        let is_own = path.ends_with("credentials.json");
+        for half in secrets.iter().filter(|secret| secret.starts_with("crm_") || secret.starts_with("crp_")) {
+            assert!(is_own || !holds(bytes, half), "{} holds the machine's credential", path.display());
+        }
     }
 }
 

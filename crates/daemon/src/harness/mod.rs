@@ -308,6 +308,7 @@ mod tests {
             system_prompt: "role".to_owned(),
             env: Vec::new(),
             run_token: String::new(),
+            other_secrets: Vec::new(),
             run_dir: "/run".into(),
         })
     }

@@ -40,6 +40,7 @@ pub(super) fn prepare(ground: &Ground, start: &StartRun) -> Result<RunSpec, Stri
     let without_project_settings = start.form == RunForm::Managed
         && policy.leaves_out(start.tool, start.mode, &working_dir).map_err(|error| error.to_string())?;
     let ambient = ground.ambient.clone().with_file(home).map_err(|error| error.to_string())?;
+    let mut other_secrets = env::secrets(home).map_err(|error| error.to_string())?;
     let program = detect::program(start.tool, &SearchPath::from(&ambient)).ok_or_else(|| {
         format!(
             "{} is not installed on this machine; if it is, add its folder to PATH in {}",
@@ -50,6 +51,7 @@ pub(super) fn prepare(ground: &Ground, start: &StartRun) -> Result<RunSpec, Stri
     let credentials = Credentials::load(home)
         .map_err(|error| error.to_string())?
         .ok_or_else(|| crate::link::NOT_REGISTERED.to_owned())?;
+    other_secrets.extend([credentials.machine_token.clone(), credentials.platform_token.clone()]);
     let run_dir = home.folder(Path::new("runs").join(start.run_id.to_string())).map_err(|error| error.to_string())?;
     let bin = verbs(&run_dir, &ground.exe).map_err(|error| format!("{}: {error}", run_dir.display()))?;
     let env = env::compose(
@@ -75,6 +77,7 @@ pub(super) fn prepare(ground: &Ground, start: &StartRun) -> Result<RunSpec, Stri
         system_prompt: start.system_prompt.clone(),
         env,
         run_token: start.run_token.clone(),
+        other_secrets,
         run_dir,
     })
 }

@@ -51,10 +51,10 @@ impl EventLog {
     /// Begins the log of a new run.
     pub fn create(run_dir: &Path) -> io::Result<Self> {
         let file = OpenOptions::new().create_new(true).append(true).mode(0o600).open(run_dir.join(EVENTS))?;
-        Ok(Self { file, latest: watch::Sender::new(0), bytes: 0, redactor: Redactor::new(""), told_full: false })
+        Ok(Self { file, latest: watch::Sender::new(0), bytes: 0, redactor: Redactor::default(), told_full: false })
     }
 
-    /// Keeps a secret out of everything from now on.
+    /// Keeps secrets out of everything from now on.
     pub fn keep_out(&mut self, redactor: Redactor) {
         self.redactor = redactor;
     }

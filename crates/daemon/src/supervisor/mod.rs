@@ -7,7 +7,7 @@
 //!
 //! A newcomer would get wrong: it executes nothing before the daemon says `go`,
 //! because only then its process is in the daemon's journal; and it holds the
-//! run's token in memory only, so nothing it writes may contain it.
+//! run's secrets in memory only, so nothing it writes may contain one.
 
 pub mod client;
 pub mod conversation;

@@ -84,7 +84,7 @@ pub struct Run<'a> {
 impl<'a> Run<'a> {
     /// Takes over a tool that was just started.
     pub fn new(own: ProcessId, spec: &RunSpec, tool: Tool, log: &'a mut EventLog) -> io::Result<Self> {
-        let redactor = Redactor::new(&spec.run_token);
+        let redactor = Redactor::new(spec.secrets());
         log.keep_out(redactor.clone());
         let mut run = Self {
             own,

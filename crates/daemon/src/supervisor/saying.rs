@@ -40,7 +40,7 @@ impl Saying {
             *blocks += 1;
             Open { words, stream: Stream::new(redactor.clone()), ready: String::new(), due: None }
         });
-        // Only ASCII is cut out or held back, so this loses nothing.
+        // Only whole characters are cut out, and none is held back in part, so this loses nothing.
         open.ready.push_str(&String::from_utf8_lossy(&open.stream.push(text.as_bytes())));
         if open.ready.len() >= MUCH {
             return self.flush();
@@ -90,7 +90,7 @@ mod tests {
 
     #[tokio::test]
     async fn parts_come_together_and_no_secret_shows_between_them() {
-        let mut saying = Saying::new(Redactor::new(TOKEN));
+        let mut saying = Saying::new(Redactor::new([TOKEN]));
         let (head, tail) = TOKEN.split_at(9);
         assert_eq!(saying.part(Words::Message, "mañana "), None);
         let due = saying.due().expect("it is to be written");
@@ -108,7 +108,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_flood_does_not_wait() {
-        let mut saying = Saying::new(Redactor::new(TOKEN));
+        let mut saying = Saying::new(Redactor::new([TOKEN]));
         let much = "x".repeat(MUCH);
         assert_eq!(text(saying.part(Words::Thought, &much)), much);
         assert_eq!(saying.part(Words::Thought, "y"), None);

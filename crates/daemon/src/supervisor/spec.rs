@@ -35,8 +35,18 @@ pub struct RunSpec {
     pub env: Vec<(String, String)>,
     /// `crr_…`: kept out of everything that is written.
     pub run_token: String,
+    /// What else is kept out of everything that is written.
+    #[serde(default)]
+    pub other_secrets: Vec<String>,
     /// The run's own folder, mode 0700.
     pub run_dir: PathBuf,
+}
+
+impl RunSpec {
+    /// Returns everything that must not be written.
+    pub fn secrets(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(&self.run_token).chain(&self.other_secrets).map(String::as_str)
+    }
 }
 
 impl fmt::Debug for RunSpec {

@@ -215,6 +215,7 @@ fn begun(tool: Tool) -> Conversation {
         system_prompt: String::new(),
         env: Vec::new(),
         run_token: String::new(),
+        other_secrets: Vec::new(),
         run_dir: "/run".into(),
     });
     let mut talk = Conversation::new(harness, || {

@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use chatroom_daemon::detect::detect;
-use chatroom_daemon::env::{Ambient, RunVars, SearchPath, compose};
+use chatroom_daemon::env::{Ambient, RunVars, SearchPath, compose, secrets};
 use chatroom_daemon::home::Home;
 use chatroom_protocol::api::agents::RunForm;
 use chatroom_protocol::api::daemon::Slot;
@@ -90,6 +90,23 @@ fn the_whole_environment_of_a_child_is_the_person_s_with_ours_and_no_outer_agent
     ];
     let env: Vec<_> = env.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     assert_eq!(env, expected);
+}
+
+#[test]
+fn secrets_of_the_env_file_are_those_marked_and_those_named_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let home = Home::open(dir.path().join("home")).unwrap();
+    assert_eq!(secrets(&home).unwrap(), Vec::<String>::new(), "there is no file");
+    let file = "EDITOR=emacs-in-a-terminal\nsecret MOTTO=\"eight by ten\"\nexport OPENAI_API_KEY=sk-0123456789\n\
+                secret export DB=postgres://u:p@h\nSHORT_TOKEN=1234567\ndb_password='correct horse'\nKEYNOTE=not-a-secret\n";
+    std::fs::write(home.join("env"), file).unwrap();
+    assert_eq!(secrets(&home).unwrap(), ["eight by ten", "sk-0123456789", "postgres://u:p@h", "correct horse"]);
+    let ambient = ambient(&[]).with_file(&home).unwrap();
+    assert_eq!((ambient.get("MOTTO"), ambient.get("DB")), (Some("eight by ten"), Some("postgres://u:p@h")));
+
+    std::fs::write(home.join("env"), "secret PIN=1234567\n").unwrap();
+    let error = secrets(&home).unwrap_err().to_string();
+    assert!(error.starts_with("PIN in ") && error.contains("fewer than 8 bytes"), "{error}");
 }
 
 #[tokio::test]

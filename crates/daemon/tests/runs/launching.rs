@@ -22,6 +22,7 @@ fn run(tool: Tool, mode: PermissionMode) -> RunSpec {
         system_prompt: String::new(),
         env: vec![("PATH".to_owned(), "/bin".to_owned())],
         run_token: "crr_secret".to_owned(),
+        other_secrets: Vec::new(),
         run_dir: "/runs/1".into(),
     }
 }

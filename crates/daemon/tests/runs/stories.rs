@@ -13,7 +13,7 @@ use chatroom_protocol::api::reports::{PermissionOutcome, TurnOutcome};
 use chatroom_testkit::model::{Reply, Rule};
 use serde_json::json;
 
-use crate::world::{Run, World, command_of, eventually, prompt_id};
+use crate::world::{CANARY, RUN_TOKEN, Run, World, command_of, eventually, prompt_id};
 
 const LONG: &str = "python3 -c \"import time; time.sleep(300)\"";
 
@@ -31,10 +31,10 @@ macro_rules! stories {
 }
 
 stories! {
-    Claude: claude { works_and_takes_more, asks_and_obeys, edits_are_asked_too, an_interrupt_keeps_the_run, a_stop_leaves_nothing, platform_verbs_need_nobody }
-    Opencode: opencode { works_and_takes_more, asks_and_obeys, edits_are_asked_too, an_interrupt_keeps_the_run, a_stop_leaves_nothing, platform_verbs_need_nobody }
+    Claude: claude { works_and_takes_more, asks_and_obeys, edits_are_asked_too, an_interrupt_keeps_the_run, a_stop_leaves_nothing, platform_verbs_need_nobody, secrets_stay_out }
+    Opencode: opencode { works_and_takes_more, asks_and_obeys, edits_are_asked_too, an_interrupt_keeps_the_run, a_stop_leaves_nothing, platform_verbs_need_nobody, secrets_stay_out }
     Cursor: cursor { works_and_takes_more, asks_and_obeys, an_interrupt_keeps_the_run, a_stop_leaves_nothing, platform_verbs_need_nobody }
-    Pi: pi { works_and_takes_more, an_interrupt_keeps_the_run, a_stop_leaves_nothing }
+    Pi: pi { works_and_takes_more, an_interrupt_keeps_the_run, a_stop_leaves_nothing, secrets_stay_out }
 }
 
 /// A prompt makes the tool write a file; then it is idle and takes the next one.
@@ -289,5 +289,28 @@ async fn edits_are_asked_too(tool: Tool) {
         run.until_activity(RunActivity::Idle).await;
         assert_eq!(run.file("written.txt").as_deref(), expected, "{:#?}", run.story());
     }
+    run.stop().await;
+}
+
+/// A secret that is said in two pieces, and one that is printed in two, are in nothing that is written.
+async fn secrets_stay_out(tool: Tool) {
+    let world = World::new().await;
+    let pieces = |secret: &str| [secret[..9].to_owned(), secret[9..].to_owned()];
+    let ([first, second], [third, fourth]) = (pieces(CANARY), pieces(RUN_TOKEN));
+    let said = [format!("it is {first}"), second, format!(" and {third}"), fourth, ". Keep it".to_owned()];
+    world.model.rule(
+        Rule::when(|turn| turn.prompt.contains("tell it"))
+            .then_with(move |_| Reply::slow_text(said.clone(), Duration::from_millis(150))),
+    );
+    let mut run = world.start(tool, PermissionMode::Auto).await;
+    run.tell("tell it").await;
+    assert!(run.says(|text| text == "it is [redacted] and [redacted]. Keep it"), "{:#?}", run.story());
+    let print = "for it in $CANARY $CHATROOM_RUN_TOKEN; do \
+                 printf %s \"$(echo $it | cut -c1-9)\"; sleep 0.3; echo $it | cut -c10-; \
+                 printf %s \"$(echo $it | cut -c1-9)\" >&2; sleep 0.3; echo $it | cut -c10- >&2; done";
+    run.tell(&format!("[[run: {print}]]")).await;
+    let printed =
+        |event: &RunEvent| matches!(event, RunEvent::ToolResult { output, .. } if output.contains("[redacted]"));
+    assert!(run.has(printed), "{:#?}", run.story());
     run.stop().await;
 }

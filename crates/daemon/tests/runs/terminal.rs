@@ -12,7 +12,7 @@ use chatroom_protocol::api::terminal::{Frame, Frames, JoinTerminal, TerminalSays
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use crate::world::{RUN_TOKEN, Run, World, eventually, prompt_id};
+use crate::world::{CANARY, RUN_TOKEN, Run, World, eventually, prompt_id};
 
 const PATIENCE: Duration = Duration::from_secs(90);
 
@@ -394,5 +394,23 @@ async fn looking_on_ends_with_whoever_looks() {
         drop(Eyes::join(&run, watching()).await);
     }
     eventually("room for one more", || run.spec.run_dir.exists().then_some(())).await;
+    run.stop().await;
+}
+
+#[tokio::test]
+async fn secrets_that_are_printed_in_pieces_are_shown_and_written_nowhere() {
+    let world = World::new().await;
+    let mut run = script(
+        &world,
+        "for it in $CANARY $CHATROOM_RUN_TOKEN; do printf '<%s' \"$(echo $it | cut -c1-9)\"; sleep 0.3\n\
+         printf '%s>' \"$(echo $it | cut -c10-)\"; done; read -r stay",
+    )
+    .await;
+    let mut eyes = Eyes::join(&run, watching()).await;
+    eyes.until("both", |eyes| eyes.screen().matches("[redacted]>").count() == 2).await;
+    for secret in [CANARY, RUN_TOKEN] {
+        assert!(!eyes.screen().contains(secret), "{}", eyes.screen());
+    }
+    // Nothing below the run's folder has them, which the end of every run makes sure of.
     run.stop().await;
 }

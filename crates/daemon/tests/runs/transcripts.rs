@@ -52,6 +52,7 @@ impl Replay {
             system_prompt: String::new(),
             env: Vec::new(),
             run_token: String::new(),
+            other_secrets: Vec::new(),
             run_dir: "/run".into(),
         });
         Self { tool, harness, renamed: Vec::new(), told: Vec::new() }

@@ -19,6 +19,8 @@ use tempfile::TempDir;
 
 /// What no file of a run may contain.
 pub const RUN_TOKEN: &str = "crr_5ecretSecretSecretSecretSecretSecretSecret00";
+/// Another secret of the machine, which no file of a run may contain either.
+pub const CANARY: &str = "canary-of-this-machine";
 /// How long anything may take; a slow machine's first start of opencode is well within it.
 const PATIENCE: Duration = Duration::from_secs(90);
 
@@ -91,6 +93,7 @@ impl World {
             ("HOME", home.to_str().expect("text")),
             ("CHATROOM_RUN", &run_id.to_string()),
             ("CHATROOM_RUN_TOKEN", RUN_TOKEN),
+            ("CANARY", CANARY),
         ] {
             env.push((name.to_owned(), value.to_owned()));
         }
@@ -106,6 +109,7 @@ impl World {
             system_prompt: "You are the builder. -- Reply in one line.".to_owned(),
             env,
             run_token: RUN_TOKEN.to_owned(),
+            other_secrets: vec![CANARY.to_owned()],
             run_dir,
         }
     }
@@ -235,16 +239,18 @@ impl Run {
         let left = tree::find(Root::Nowhere, self.spec.run_id);
         let left: Vec<String> = left.into_iter().map(|process| command_of(process.pid)).collect();
         assert!(left.is_empty(), "left alive: {left:#?}");
-        self.token_is_nowhere();
+        self.secrets_are_nowhere();
     }
 
-    /// No file of the run has the token.
-    pub fn token_is_nowhere(&self) {
+    /// No file of the run has a secret.
+    pub fn secrets_are_nowhere(&self) {
         for entry in std::fs::read_dir(&self.spec.run_dir).expect("a folder") {
             let path = entry.expect("an entry").path();
             if path.is_file() {
                 let text = String::from_utf8_lossy(&std::fs::read(&path).expect("reads")).into_owned();
-                assert!(!text.contains(RUN_TOKEN), "{} holds the run's token", path.display());
+                for secret in [RUN_TOKEN, CANARY] {
+                    assert!(!text.contains(secret), "{} holds {secret}", path.display());
+                }
                 let mode = path.metadata().expect("exists").permissions().mode() & 0o777;
                 assert_eq!(mode, 0o600, "{}", path.display());
             }

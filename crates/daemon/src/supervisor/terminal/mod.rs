@@ -82,7 +82,7 @@ pub struct TerminalRun<'a> {
 impl<'a> TerminalRun<'a> {
     /// Takes over a tool that was just started.
     pub fn new(own: ProcessId, spec: &RunSpec, launch: Launch, tool: Tool, log: &'a mut EventLog) -> io::Result<Self> {
-        let redactor = Redactor::new(&spec.run_token);
+        let redactor = Redactor::new(spec.secrets());
         log.keep_out(redactor.clone());
         let mut run = Self {
             own,
