@@ -7,6 +7,7 @@
 //! `Unknown` variant.
 
 pub mod api;
+pub mod asciicast;
 pub mod error;
 pub mod ids;
 pub mod names;

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::api::agents::RunActivity;
 use crate::api::daemon::{PromptFrom, Steerer};
 use crate::api::reports::{PermissionOutcome, TurnOutcome};
+use crate::asciicast::Frame;
 use crate::{PermissionId, PromptId, Timestamp};
 
 /// Something with its place in the log of a run.
@@ -140,6 +141,19 @@ pub enum RunEvent {
         /// The id.
         id: String,
     },
+    /// A terminal was opened for the tool: the header of its recording.
+    TerminalOpened {
+        /// Characters in a row.
+        width: u16,
+        /// Rows.
+        height: u16,
+    },
+    /// What that terminal showed, as asciicast writes it.
+    TerminalFrame {
+        /// When, and what: `[seconds, code, data]`.
+        #[schema(value_type = Vec<serde_json::Value>, min_items = 3, max_items = 3)]
+        frame: Frame,
+    },
     /// Something a person might want to know.
     Notice {
         /// What.
@@ -216,6 +230,7 @@ impl RunEvent {
                 | Self::ToolCall { .. }
                 | Self::ToolResult { .. }
                 | Self::Usage { .. }
+                | Self::TerminalFrame { .. }
                 | Self::Notice { .. }
         )
     }

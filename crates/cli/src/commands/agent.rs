@@ -1,6 +1,7 @@
 //! `chatroom agent`: the agents of a room.
 
 mod attach;
+mod cast;
 mod list;
 mod logs;
 mod permissions;
@@ -174,11 +175,14 @@ pub struct Logs {
     #[arg(short = 'n', long, value_name = "EVENTS", value_parser = clap::value_parser!(u64).range(1..))]
     tail: Option<u64>,
     /// Print the places that have this text instead; letter case does not count.
-    #[arg(long, value_name = "TEXT", conflicts_with_all = ["follow", "tail"])]
+    #[arg(long, value_name = "TEXT", conflicts_with_all = ["follow", "tail", "cast"])]
     search: Option<String>,
     /// Print JSON, one document per line.
     #[arg(long)]
     json: bool,
+    /// Print what its terminal showed, as a recording that asciinema plays.
+    #[arg(long, conflicts_with_all = ["json", "tail"])]
+    cast: bool,
 }
 
 /// Does something with agents.

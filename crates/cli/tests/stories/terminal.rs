@@ -295,3 +295,19 @@ async fn an_agent_in_a_terminal_waits_for_its_tasks_itself() {
     story.until_status("stopped").await;
     assert_eq!(story.agent().await["run"]["exit"], "ended in its terminal");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_terminal_showed_is_printed_as_a_recording() {
+    let story = Story::started().await;
+    until("it begins", async || story.desk.run(&story.line("logs", "--cast")).await.out.contains("ready 24 80")).await;
+    story.desk.run(&story.line("stop", "")).await.exits(0);
+    let cast = story.desk.run(&story.line("logs", "--cast")).await.exits(0);
+    let lines: Vec<Value> = cast.out.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert_eq!((&lines[0]["version"], &lines[0]["width"], &lines[0]["height"]), (&json!(2), &json!(80), &json!(24)));
+    assert!(lines[0]["timestamp"].is_i64(), "{}", lines[0]);
+    assert!(lines.len() > 1 && lines[1..].iter().all(|frame| frame[0].is_f64() && frame[1] == "o"), "{}", cast.all());
+    let log = story.desk.run(&story.line("logs", "")).await.exits(0);
+    let told: Vec<_> = log.out.lines().filter(|line| line.contains("terminal   ")).collect();
+    assert!(told.len() == 1 && told[0].contains("80x24") && !log.out.contains("ready 24"), "{}", log.all());
+    assert!(log.out.contains("stop       asked by ada"), "{}", log.all());
+}

@@ -124,9 +124,12 @@ impl EventLog {
             RunEvent::Exited { code, signal, reason, requested } => {
                 RunEvent::Exited { code, signal, reason: short(reason), requested }
             }
-            // What a person is asked was made ready before its digest was taken; the rest holds no text.
+            // What a person is asked was made ready before its digest was taken, and what a terminal showed is free of
+            // secrets as a whole; the rest holds no text.
             event @ (RunEvent::PermissionAsked { .. }
             | RunEvent::PermissionClosed { .. }
+            | RunEvent::TerminalOpened { .. }
+            | RunEvent::TerminalFrame { .. }
             | RunEvent::ToolStarted { .. }
             | RunEvent::Activity { .. }
             | RunEvent::InterruptAsked { .. }

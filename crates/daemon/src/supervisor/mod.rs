@@ -9,6 +9,7 @@
 //! because only then its process is in the daemon's journal; and it holds the
 //! run's secrets in memory only, so nothing it writes may contain one.
 
+pub mod cast;
 pub mod client;
 pub mod conversation;
 mod daemons;

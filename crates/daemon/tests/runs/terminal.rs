@@ -413,4 +413,49 @@ async fn secrets_that_are_printed_in_pieces_are_shown_and_written_nowhere() {
     }
     // Nothing below the run's folder has them, which the end of every run makes sure of.
     run.stop().await;
+    assert!(frames(&run).iter().any(|(_, code, data)| code == "o" && data.contains("[redacted]>")));
+}
+
+/// The recording of a run, frame by frame.
+fn frames(run: &Run) -> Vec<(u64, String, String)> {
+    let frames = run.events.iter().filter_map(|event| match &event.event {
+        RunEvent::TerminalFrame { frame } => {
+            let (_, code, data) = frame.clone().into();
+            Some((frame.millis, code, data))
+        }
+        _ => None,
+    });
+    frames.collect()
+}
+
+#[tokio::test]
+async fn what_a_terminal_showed_is_a_recording() {
+    let world = World::new().await;
+    let mut run = script(
+        &world,
+        "stty -echo; trap 'stty size' WINCH; for n in $(seq 300); do printf '%s ' $n; done; printf 'ma\\303'; sleep 0.4\n\
+         printf '\\261ana\\n'; while read -r line || :; do printf '\\033[1m%s\\033[m\\n' \"$line\"; done",
+    )
+    .await;
+    let mut eyes = Eyes::join(&run, as_large(100, 30)).await;
+    eyes.sees("mañana").await;
+    eyes.sees("30 100").await;
+    eyes.types("hello\r").await;
+    eyes.sees("hello").await;
+    run.stop().await;
+    let opened = |event: &RunEvent| matches!(event, RunEvent::TerminalOpened { width: 80, height: 24 });
+    assert!(run.has(opened), "{:#?}", run.story());
+    let frames = frames(&run);
+    let shown: String = frames.iter().filter(|(_, code, _)| code == "o").map(|(.., data)| data.as_str()).collect();
+    assert_eq!(shown, run.output(), "all of it, and no character in two");
+    assert!(shown.contains("299 300 mañana\r\n") && shown.contains("\u{1b}[1mhello\u{1b}[m\r\n"), "{shown:?}");
+    let sizes: Vec<_> = frames.iter().filter(|(_, code, _)| code == "r").map(|(.., data)| data.as_str()).collect();
+    assert_eq!(sizes, ["100x30"]);
+    let texts: Vec<_> = frames.iter().filter(|(_, code, _)| code == "o").collect();
+    let is_apart = |pair: &[&(u64, String, String)]| pair[1].0 - pair[0].0 >= 99;
+    // A size of another kind in between ends a frame early.
+    let early = texts.windows(2).filter(|pair| !is_apart(pair)).count();
+    assert!(early <= 1, "{texts:?}");
+    assert!(frames.is_sorted_by_key(|(millis, ..)| *millis), "{frames:?}");
+    run.log_is_whole();
 }

@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 
 use chatroom_protocol::RunId;
 use chatroom_protocol::api::transcripts::{SearchHit, SearchHits};
+use chatroom_protocol::asciicast::{Frame, Shown};
 use chatroom_protocol::transcript::{Fold, RunEvent, Sequenced};
 use chatroom_streams::{Offset, Reader, Refusal, Start};
 use memchr::memmem::Finder;
@@ -128,12 +129,15 @@ fn words(event: &RunEvent) -> Vec<(&'static str, &str)> {
         }
         RunEvent::TurnEnded { detail: Some(detail), .. } => vec![("turn_ended", detail)],
         RunEvent::PromptSent { text: Some(text), .. } => vec![("prompt_sent", text)],
+        RunEvent::TerminalFrame { frame: Frame { shown: Shown::Output(text), .. } } => vec![("terminal_frame", text)],
         RunEvent::Notice { text } => vec![("notice", text)],
         RunEvent::Exited { reason, .. } => vec![("exited", reason)],
         RunEvent::TurnEnded { detail: None, .. }
         | RunEvent::ToolStarted { .. }
         | RunEvent::Activity { .. }
         | RunEvent::PromptSent { text: None, .. }
+        | RunEvent::TerminalOpened { .. }
+        | RunEvent::TerminalFrame { frame: Frame { shown: Shown::Size(_), .. } }
         | RunEvent::InterruptAsked { .. }
         | RunEvent::StopAsked { .. }
         | RunEvent::PromptStarted { .. }

@@ -11,6 +11,7 @@ use chatroom_protocol::transcript::{Fold, RunEvent, Sequenced};
 
 use tokio::time::sleep;
 
+use super::cast::Cast;
 use super::{Logs, find};
 use crate::client::Client;
 use crate::commands::DONE;
@@ -37,7 +38,11 @@ pub async fn run(verb: &Logs, shell: &Shell) -> Result<ExitCode> {
         Some(most) => tail(&client, run.run_id, most).await?,
         None => "-1".to_owned(),
     };
-    let mut fold = Fold::default();
+    let mut form = match verb {
+        Logs { cast: true, .. } => Form::Cast(Cast::default()),
+        Logs { json: true, .. } => Form::Json,
+        _ => Form::Lines(Fold::default()),
+    };
     let mut wait = false;
     let mut is_away = false;
     loop {
@@ -53,7 +58,7 @@ pub async fn run(verb: &Logs, shell: &Shell) -> Result<ExitCode> {
         };
         is_away = false;
         for event in &page.events {
-            print(event.get(), verb.json, &mut fold)?;
+            form.print(event.get())?;
         }
         offset = page.next;
         if page.is_closed || page.is_up_to_date && !verb.follow {
@@ -61,7 +66,7 @@ pub async fn run(verb: &Logs, shell: &Shell) -> Result<ExitCode> {
         }
         wait = page.is_up_to_date;
     }
-    fold.finish().map_or(Ok(()), |event| tell(&event))?;
+    form.end()?;
     Ok(DONE)
 }
 
@@ -99,14 +104,33 @@ async fn search(client: &Client, run: RunId, text: &str, json: bool) -> Result<E
     Ok(if found { DONE } else { ExitCode::FAILURE })
 }
 
-fn print(event: &str, json: bool, fold: &mut Fold) -> Result<()> {
-    if json {
-        return output::data(&output::printable_json(event));
+/// What is made of a transcript.
+enum Form {
+    Json,
+    Cast(Cast),
+    /// One line per event, texts in one piece.
+    Lines(Fold),
+}
+
+impl Form {
+    fn print(&mut self, event: &str) -> Result<()> {
+        match self {
+            Self::Json => output::data(&output::printable_json(event)),
+            Self::Cast(cast) => cast.line(event),
+            Self::Lines(fold) => match serde_json::from_str::<Sequenced<RunEvent>>(event) {
+                Ok(event) => fold.push(event).try_for_each(|event| tell(&event)),
+                // What a newer version wrote is shown as it is.
+                Err(_) => output::data(&output::cut(&output::one_line(event), PREVIEW)),
+            },
+        }
     }
-    match serde_json::from_str::<Sequenced<RunEvent>>(event) {
-        Ok(event) => fold.push(event).try_for_each(|event| tell(&event)),
-        // What a newer version wrote is shown as it is.
-        Err(_) => output::data(&output::cut(&output::one_line(event), PREVIEW)),
+
+    fn end(self) -> Result<()> {
+        match self {
+            Self::Json => Ok(()),
+            Self::Cast(cast) => cast.end(),
+            Self::Lines(fold) => fold.finish().map_or(Ok(()), |event| tell(&event)),
+        }
     }
 }
 
@@ -127,7 +151,13 @@ fn render(event: &RunEvent) -> Option<String> {
         }
         RunEvent::InterruptAsked { by } => format!("interrupt  asked{}", named(by.as_ref())),
         RunEvent::StopAsked { by } => format!("stop       asked{}", named(by.as_ref())),
-        RunEvent::PromptStarted { .. } | RunEvent::Session { .. } | RunEvent::Unknown => return None,
+        RunEvent::TerminalOpened { width, height } => {
+            format!("terminal   {width}x{height}; --cast prints what it shows, as a recording")
+        }
+        RunEvent::TerminalFrame { .. }
+        | RunEvent::PromptStarted { .. }
+        | RunEvent::Session { .. }
+        | RunEvent::Unknown => return None,
         RunEvent::TurnEnded { outcome, detail, .. } => {
             let how = match outcome {
                 TurnOutcome::End => "done",

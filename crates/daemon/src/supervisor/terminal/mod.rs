@@ -28,6 +28,7 @@ use tokio::signal::unix::{Signal as SignalStream, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
 
+use super::cast::Film;
 use super::daemons::{Daemons, Request};
 use super::event::RunEvent;
 use super::exit;
@@ -65,6 +66,7 @@ pub struct TerminalRun<'a> {
     tool: Tool,
     screen: Arc<Screen>,
     redact: Stream,
+    film: Film,
     /// When what is held back is shown.
     show_at: Option<Instant>,
     /// What the tool is told first, once it takes it.
@@ -91,6 +93,7 @@ impl<'a> TerminalRun<'a> {
             log,
             screen: Screen::new(TerminalSize::default()),
             redact: Stream::new(redactor),
+            film: Film::open(),
             show_at: None,
             first_words: launch.first_words,
             interrupt: harness::spec(spec.tool).terminal.interrupt,
@@ -105,6 +108,8 @@ impl<'a> TerminalRun<'a> {
         };
         let ProcessId { pid, start_time } = run.tool.id;
         run.write(RunEvent::ToolStarted { pid, start_time });
+        let TerminalSize { columns: width, rows: height } = run.screen.now().size;
+        run.write(RunEvent::TerminalOpened { width, height });
         run.write(RunEvent::Activity { activity: RunActivity::Working });
         Ok(run)
     }
@@ -120,7 +125,7 @@ impl<'a> TerminalRun<'a> {
         let mut children = signal(SignalKind::child()).ok();
         let mut buffer = vec![0; 16 * 1024];
         while !self.is_over {
-            let show_at = self.show_at;
+            let (show_at, framed_at) = (self.show_at, self.film.due());
             tokio::select! {
                 count = self.tool.screen.read(&mut buffer), if self.screen_open => self.printed(count.ok(), &buffer),
                 status = self.tool.child.wait() => {
@@ -136,6 +141,10 @@ impl<'a> TerminalRun<'a> {
                 _ = terminate.recv() => drop(self.stop(None)),
                 () = next(children.as_mut()) => orphans::collect(self.tool.id),
                 () = sleep_until(show_at.unwrap_or_else(Instant::now)), if show_at.is_some() => self.show_held(),
+                () = sleep_until(framed_at.unwrap_or_else(Instant::now)), if framed_at.is_some() => {
+                    let frame = self.film.flush();
+                    self.write_all(frame);
+                }
             }
         }
         self.end(listening, daemons, requests, &mut buffer).await;
@@ -186,6 +195,8 @@ impl<'a> TerminalRun<'a> {
     fn farewell(mut self, left: &[ProcessId]) {
         let rest = self.redact.finish();
         self.show(&rest);
+        let frame = self.film.end();
+        self.write_all(frame);
         if let Err(error) = self.output.finish() {
             tracing::warn!(%error, "the end of a run's output could not be written");
         }
@@ -235,6 +246,8 @@ impl<'a> TerminalRun<'a> {
         if let Err(error) = self.output.shown(clean) {
             tracing::warn!(%error, "what a terminal showed could not be written");
         }
+        let frame = self.film.show(clean);
+        self.write_all(frame);
         self.screen.show(clean);
         if self.first_words.is_some() && self.screen.takes_text() {
             self.say_first_words();
@@ -340,8 +353,16 @@ impl<'a> TerminalRun<'a> {
     fn fit(&mut self, id: u64) {
         let size = self.viewers.get(&id).copied().flatten();
         if let Some(size) = size.filter(|size| *size != self.screen.now().size) {
+            let frames = self.film.resize(size);
+            self.write_all(frames);
             self.screen.resize(size);
             self.tool.resize(size);
+        }
+    }
+
+    fn write_all(&mut self, events: impl IntoIterator<Item = RunEvent>) {
+        for event in events {
+            self.write(event);
         }
     }
 
