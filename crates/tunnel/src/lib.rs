@@ -18,6 +18,7 @@
 
 mod conn;
 pub mod dial;
+mod exchange;
 mod form;
 mod forward;
 mod link;

@@ -1,22 +1,25 @@
 //! The server's end: an HTTP/2 client over a connection somebody dialled.
 
-use std::error::Error as _;
 use std::fmt;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
+use h2::client::{Builder, SendRequest};
+use h2::{Ping, PingPong};
 use http::uri::{Authority, Scheme};
 use http::{Request, Response, Uri, Version};
-use hyper::client::conn::http2;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::settings::{FRAME, HEADER_TABLE, HEADERS, NEVER, SEND_BUFFER, STREAMS, Settings};
+use crate::exchange::{self, Failed};
+use crate::settings::{FRAME, HEADER_TABLE, HEADERS, SEND_BUFFER, STREAMS, Settings};
 use crate::stream::Stream;
 use crate::tether::Tether;
 use crate::watch::{Ending, Watch, Watched};
@@ -29,8 +32,15 @@ const AUTHORITY: Authority = Authority::from_static("tunnel");
 /// When the last clone goes, the connection closes once its requests are done.
 #[derive(Clone)]
 pub struct Link {
-    sender: http2::SendRequest<Body>,
-    shared: Arc<Tether>,
+    // First, so that it is gone when the last of those who share it are told to be.
+    sender: SendRequest<Bytes>,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    tether: Tether,
+    /// Wakes the driver when the last link is gone: h2 does not.
+    _gone: DropGuard,
 }
 
 /// Why a request got no answer.
@@ -41,7 +51,7 @@ pub enum LinkError {
     Closed,
     /// The request was on its way: whether the peer acted on it is unknown.
     #[error("the tunnel broke off before the answer came")]
-    Interrupted(#[source] hyper::Error),
+    Interrupted(#[source] h2::Error),
     /// The request cannot be said in HTTP/2.
     #[error("the request cannot be sent")]
     Unsendable(#[source] http::Error),
@@ -56,6 +66,9 @@ pub enum ConnectError {
     /// The connection ended first.
     #[error("the connection ended before the tunnel began")]
     Lost(#[source] hyper::Error),
+    /// The first words of HTTP/2 could not be said.
+    #[error("the tunnel could not begin")]
+    Refused(#[source] h2::Error),
 }
 
 /// Why a link ended.
@@ -70,7 +83,7 @@ pub enum Closed {
     /// The network failed.
     Broken(io::Error),
     /// The peer said something that is not HTTP/2.
-    Protocol(hyper::Error),
+    Protocol(h2::Error),
 }
 
 impl fmt::Display for Closed {
@@ -103,28 +116,33 @@ impl Link {
     /// Takes a byte stream on which the peer serves HTTP/2.
     pub async fn over(stream: impl Stream, settings: Settings) -> Result<(Self, Driver), ConnectError> {
         let (stream, watch) = Watched::new(Box::new(stream), settings.patience());
+        let (sender, mut conn) =
+            builder(&settings).handshake::<_, Bytes>(stream).await.map_err(ConnectError::Refused)?;
+        let pings = conn.ping_pong();
         let tether = Tether::default();
         let guard = tether.guard();
-        let (sender, conn) = builder(&settings, tether.clone())
-            .handshake::<_, Body>(TokioIo::new(stream))
-            .await
-            .map_err(ConnectError::Lost)?;
-        // Boxed before it is handed on: see `Tether`.
-        let conn = Box::pin(conn);
-        let shared = Arc::new(tether.clone());
+        let gone = CancellationToken::new();
+        let shared = Arc::new(Shared { tether: tether.clone(), _gone: gone.clone().drop_guard() });
         let links = Arc::downgrade(&shared);
         let driver = async move {
             let _guard = guard;
-            let run = tokio::select! {
-                biased;
-                () = tether.severed() => Ok(()),
-                run = conn => run,
+            let run = {
+                let aside = async {
+                    // Once it is woken, the connection sees for itself that no link is left.
+                    let woken = gone.cancelled().then(|()| std::future::pending::<()>());
+                    tokio::join!(keep_alive(pings, &watch, settings.keep_alive_interval), woken)
+                };
+                tokio::select! {
+                    biased;
+                    () = tether.severed() => Ok(()),
+                    run = &mut conn => run,
+                    _ = aside => Ok(()),
+                }
             };
             let closed = if tether.is_cut() { Closed::Here } else { why(run, &watch, &links) };
-            if watch.ending().is_some() {
-                tether.cut();
-            }
-            // A peer that says goodbye still finishes what it was asked.
+            // Whatever still wants to send has nobody to send to.
+            drop(conn);
+            tether.cut();
             tether.ended().await;
             closed
         };
@@ -138,24 +156,27 @@ impl Link {
     /// freezes ends the link.
     pub async fn request(&self, request: Request<Body>) -> Result<Response<Body>, LinkError> {
         let request = addressed(request).map_err(LinkError::Unsendable)?;
-        let mut failed = match self.sender.clone().try_send_request(request).await {
-            Ok(response) => return Ok(response.map(Body::new)),
-            Err(failed) => failed,
-        };
-        if failed.take_message().is_some() || refused(failed.error()) {
-            return Err(LinkError::Closed);
+        match exchange::exchange(self.sender.clone(), &self.shared.tether, request).await {
+            Ok(response) => Ok(response),
+            Err(Failed::Unsent) => Err(LinkError::Closed),
+            Err(Failed::Exhausted) => {
+                // No number is left for another stream: the next connection begins anew.
+                self.close();
+                Err(LinkError::Closed)
+            }
+            Err(Failed::Sent(error)) if refused(&error) => Err(LinkError::Closed),
+            Err(Failed::Sent(error)) => Err(LinkError::Interrupted(error)),
         }
-        Err(LinkError::Interrupted(failed.into_error()))
     }
 
     /// Ends the connection now, with whatever it carries.
     pub fn close(&self) {
-        self.shared.cut();
+        self.shared.tether.cut();
     }
 
     /// Returns whether no request can be sent any more.
     pub fn is_closed(&self) -> bool {
-        self.shared.is_cut() || self.sender.is_closed()
+        self.shared.tether.is_cut() || matches!(self.sender.clone().ready().now_or_never(), Some(Err(_)))
     }
 }
 
@@ -165,25 +186,37 @@ impl fmt::Debug for Link {
     }
 }
 
-fn builder(settings: &Settings, tether: Tether) -> http2::Builder<Tether> {
-    let mut builder = http2::Builder::new(tether);
+fn builder(settings: &Settings) -> Builder {
+    let mut builder = Builder::new();
     builder
-        .timer(TokioTimer::new())
-        .keep_alive_interval(settings.keep_alive_interval)
-        .keep_alive_timeout(NEVER)
-        .keep_alive_while_idle(true)
-        .initial_stream_window_size(settings.stream_window)
+        .enable_push(false)
+        .initial_window_size(settings.stream_window)
         .initial_connection_window_size(settings.connection_window)
         .initial_max_send_streams(STREAMS as usize)
         .max_frame_size(FRAME)
         .max_header_list_size(HEADERS)
         .header_table_size(HEADER_TABLE)
-        .max_send_buf_size(SEND_BUFFER)
+        .max_send_buffer_size(SEND_BUFFER)
         .max_concurrent_reset_streams(STREAMS as usize)
         // h2 counts these over the whole life of a connection, and each cancelled
         // download may leave one: a tunnel that lives for weeks would be closed.
         .max_local_error_reset_streams(None);
     builder
+}
+
+/// Makes the peer speak whenever it was quiet for `interval`. What follows from its silence is up to [`Watched`].
+async fn keep_alive(pings: Option<PingPong>, watch: &Watch, interval: Duration) {
+    // Only whoever asks a second time gets none.
+    let Some(mut pings) = pings else { return std::future::pending().await };
+    loop {
+        let due = watch.heard() + interval;
+        if Instant::now() < due {
+            sleep_until(due).await;
+        } else if pings.ping(Ping::opaque()).await.is_err() {
+            // The connection is over, and tells why itself.
+            std::future::pending::<()>().await;
+        }
+    }
 }
 
 /// Completes the address of a request, which HTTP/2 wants whole.
@@ -199,20 +232,17 @@ fn addressed(request: Request<Body>) -> Result<Request<Body>, http::Error> {
 }
 
 /// Returns whether the peer said that it did not act on the request.
-fn refused(error: &hyper::Error) -> bool {
-    let cause = error.source().and_then(|e| e.downcast_ref::<h2::Error>());
-    cause.is_some_and(|cause| {
-        cause.is_remote()
-            && match cause.reason() {
-                Some(h2::Reason::REFUSED_STREAM) => cause.is_reset(),
-                // h2 hands a goodbye only to streams the peer did not take.
-                Some(h2::Reason::NO_ERROR) => cause.is_go_away(),
-                _ => false,
-            }
-    })
+fn refused(error: &h2::Error) -> bool {
+    error.is_remote()
+        && match error.reason() {
+            Some(h2::Reason::REFUSED_STREAM) => error.is_reset(),
+            // h2 hands a goodbye only to streams the peer did not take.
+            Some(h2::Reason::NO_ERROR) => error.is_go_away(),
+            _ => false,
+        }
 }
 
-fn why(run: hyper::Result<()>, watch: &Watch, links: &Weak<Tether>) -> Closed {
+fn why(run: Result<(), h2::Error>, watch: &Watch, links: &Weak<Shared>) -> Closed {
     match (watch.ending(), run) {
         (Some(Ending::Silent), _) => Closed::Silent,
         (Some(Ending::Failed(error)), _) => Closed::Broken(io::Error::new(error.kind(), error.to_string())),

@@ -6,7 +6,7 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -23,18 +23,32 @@ pub(crate) enum Ending {
     Failed(io::Error),
 }
 
-/// Reads how a watched stream ended.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Watch(Arc<OnceLock<Ending>>);
+/// Reads when a watched stream was heard last, and how it ended.
+#[derive(Clone, Debug)]
+pub(crate) struct Watch(Arc<Seen>);
+
+#[derive(Debug)]
+struct Seen {
+    heard: Mutex<Instant>,
+    ending: OnceLock<Ending>,
+}
 
 impl Watch {
     pub(crate) fn ending(&self) -> Option<&Ending> {
-        self.0.get()
+        self.0.ending.get()
+    }
+
+    pub(crate) fn heard(&self) -> Instant {
+        *self.0.heard.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn hear(&self) {
+        *self.0.heard.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
     }
 
     fn note(&self, ending: Ending) {
         // The first ending is the cause; what follows are its effects.
-        let _ = self.0.set(ending);
+        let _ = self.0.ending.set(ending);
     }
 
     fn note_failure(&self, error: &io::Error) {
@@ -50,16 +64,14 @@ pub(crate) struct Watched {
     stream: BoxedStream,
     watch: Watch,
     patience: Duration,
-    heard: Instant,
     alarm: Pin<Box<Sleep>>,
 }
 
 impl Watched {
     pub(crate) fn new(stream: BoxedStream, patience: Duration) -> (Self, Watch) {
-        let watch = Watch::default();
         let heard = Instant::now();
-        let watched =
-            Self { stream, watch: watch.clone(), patience, heard, alarm: Box::pin(sleep_until(heard + patience)) };
+        let watch = Watch(Arc::new(Seen { heard: Mutex::new(heard), ending: OnceLock::new() }));
+        let watched = Self { stream, watch: watch.clone(), patience, alarm: Box::pin(sleep_until(heard + patience)) };
         (watched, watch)
     }
 
@@ -75,7 +87,7 @@ impl Watched {
         }
         loop {
             ready!(self.alarm.as_mut().poll(cx));
-            let due = self.heard + self.patience;
+            let due = self.watch.heard() + self.patience;
             if Instant::now() >= due {
                 self.watch.note(Ending::Silent);
                 return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
@@ -91,7 +103,7 @@ impl AsyncRead for Watched {
         let polled = Pin::new(&mut self.stream).poll_read(cx, buf);
         if let Poll::Ready(Ok(())) = polled {
             if buf.filled().len() > before {
-                self.heard = Instant::now();
+                self.watch.hear();
             } else if buf.remaining() > 0 {
                 self.watch.note(Ending::Finished);
             }

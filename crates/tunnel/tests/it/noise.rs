@@ -99,8 +99,17 @@ proptest! {
          sec-websocket-protocol: chatroom-tunnel.1\r\n\r\n",
     ])) {
         RUNTIME.block_on(async {
-            let server = Server::start(Settings::default()).await;
-            visit(server.address, pieces).await;
+            let mut server = Server::start(Settings::default()).await;
+            let address = server.address;
+            let drive = async {
+                let (_link, driver) = server.taken().await;
+                driver.await;
+                std::future::pending::<()>().await;
+            };
+            tokio::select! {
+                () = visit(address, pieces) => {}
+                () = drive => {}
+            }
         });
     }
 }
