@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use chatroom_server::config::{Config, Flags, LogFormat, Purpose};
+use chatroom_streams::Stopped;
 use clap::Args;
 
 use super::DONE;
@@ -104,12 +105,20 @@ pub async fn run(verb: Server, shell: &Shell) -> Result<ExitCode> {
             url.trim_end_matches('/')
         ))?;
     }
-    let signal = signals.next().await;
+    let signal = tokio::select! {
+        signal = signals.next() => signal,
+        stopped = server.failed() => anyhow::bail!(failure(stopped)),
+    };
     output::talk(format!("{signal}: finishing what is under way; once more ends at once."));
     tokio::select! {
         () = server.stop() => Ok(DONE),
         signal = signals.next() => anyhow::bail!("{signal} again: ended at once"),
     }
+}
+
+/// Says why a server ends by itself.
+pub fn failure(stopped: Stopped) -> String {
+    format!("transcripts could not be written ({stopped}): see to the disk of the data folder first")
 }
 
 /// Returns how log lines look.

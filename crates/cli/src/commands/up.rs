@@ -93,8 +93,13 @@ async fn until_told(
     shutdown: Shutdown,
     signals: &mut Signals,
 ) -> Result<ExitCode> {
+    let mut failure = None;
     let ended = tokio::select! {
         ended = &mut daemon => Some(ended),
+        stopped = server.failed() => {
+            failure = Some(server::failure(stopped));
+            None
+        }
         signal = signals.next() => {
             output::talk(format!("{signal}: stopping the agents, the daemon and the server; once more ends at once."));
             None
@@ -110,9 +115,13 @@ async fn until_told(
         server.stop().await;
         ended.context("the daemon broke down")?
     };
-    tokio::select! {
-        stopped = stopping => stopped.map(|()| DONE),
+    let stopped = tokio::select! {
+        stopped = stopping => stopped,
         signal = signals.next() => bail!("{signal} again: ended at once"),
+    };
+    match failure {
+        Some(failure) => bail!(failure),
+        None => stopped.map(|()| DONE),
     }
 }
 

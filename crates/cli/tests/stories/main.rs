@@ -15,6 +15,7 @@ mod service;
 mod stdin;
 mod streams;
 mod terminal;
+mod transcripts;
 mod trouble;
 mod up;
 mod user_stories;

@@ -11,14 +11,14 @@ use crate::desk::{Desk, Running, until};
 use crate::up::free_port;
 
 /// Somebody signed in at a server that was just started.
-struct Visitor {
-    client: Client,
-    cookie: String,
+pub struct Visitor {
+    pub client: Client,
+    pub cookie: String,
 }
 
 impl Visitor {
     /// Makes the first account, with the link the server printed.
-    async fn arrive(running: &Running, port: u16) -> Self {
+    pub async fn arrive(running: &Running, port: u16) -> Self {
         running.until("the first account can be made", |out, _| out.contains("/sign-up?code=")).await;
         let out = running.out();
         let code = out.split("/sign-up?code=").nth(1).and_then(|rest| rest.split_whitespace().next()).expect("a code");
@@ -30,7 +30,7 @@ impl Visitor {
         Self { client, cookie }
     }
 
-    async fn send(&self, method: Method, path: &str, body: serde_json::Value) -> Answer {
+    pub async fn send(&self, method: Method, path: &str, body: serde_json::Value) -> Answer {
         let request = self.client.request(method, path).header("cookie", &self.cookie);
         let request = request.header("origin", self.client.base()).header("sec-fetch-site", "same-origin");
         self.client.send(if body.is_null() { request } else { request.json(&body) }).await
@@ -52,7 +52,7 @@ impl Visitor {
 
 #[tokio::test]
 async fn a_full_disk_stops_writes_until_there_is_space_again() {
-    let volume = SmallDisk::mount(8 * 1024).expect("a small disk");
+    let volume = SmallDisk::mount(40 * 1024).expect("a small disk");
     let (desk, port) = (Desk::new(), free_port());
     let data = volume.path().join("data");
     let running = desk.start(&format!("server --port {port} --data-dir {}", data.display()));

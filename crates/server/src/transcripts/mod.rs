@@ -29,6 +29,8 @@ use crate::error::Error;
 
 /// The largest batch a machine sends: one event of the largest size, as JSON escapes it, and some more.
 pub const MAX_BATCH: usize = 4 * 1024 * 1024;
+/// How large a segment of the log is: there are two at least, so a new server needs so much room.
+const SEGMENT: u64 = 8 * 1024 * 1024;
 /// How large a transcript may become. A machine stops its own before.
 pub const MAX_BYTES: u64 = 1024 * 1024 * 1024;
 /// How many transcripts may be searched or looked up in at once; each needs a thread for that long.
@@ -51,7 +53,8 @@ pub struct Transcripts {
 impl Transcripts {
     /// Opens those in a folder. Readers that wait are let go once `ending` is true.
     pub fn open(folder: &Path, ending: watch::Receiver<bool>) -> Result<Self, OpenError> {
-        let engine = Engine::start(folder, Options { max_body: MAX_BATCH, ..Options::default() })?;
+        let options = Options { max_body: MAX_BATCH, segment_bytes: SEGMENT, ..Options::default() };
+        let engine = Engine::start(folder, options)?;
         let options = RouterOptions { prefix: PREFIX.into(), ending: Some(ending), ..RouterOptions::default() };
         let router = router::router(engine.clone(), options);
         Ok(Self { engine, router, looking: Arc::new(Semaphore::new(AT_ONCE)) })
