@@ -225,7 +225,9 @@ pub struct Permission {
     pub title: String,
     /// Exactly what would be done.
     pub input: String,
-    /// The hash of both.
+    /// What else would be permitted until the run is over, where the answer says so.
+    pub always: Option<String>,
+    /// The hash of all that.
     pub digest: String,
     /// When it was asked.
     pub asked_at: Timestamp,

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::api::agents::RunActivity;
+use crate::api::agents::{PermissionScope, RunActivity};
 use crate::api::daemon::{PromptFrom, Steerer};
 use crate::api::reports::{PermissionOutcome, TurnOutcome};
 use crate::asciicast::Frame;
@@ -82,8 +82,20 @@ pub enum RunEvent {
         title: String,
         /// Exactly what would be done, capped at 16 KiB.
         input: String,
-        /// The hash of title and input as they stand here.
+        /// What else would be permitted until the run is over, where the answer says so.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        always: Option<String>,
+        /// The hash of all that as it stands here.
         digest: String,
+    },
+    /// The tool asked what a person has permitted for the whole run, and was allowed it.
+    PermissionRepeated {
+        /// The question that was answered for the whole run.
+        permission_id: PermissionId,
+        /// One line.
+        title: String,
+        /// Exactly what is done.
+        input: String,
     },
     /// A question is no longer open.
     PermissionClosed {
@@ -94,6 +106,9 @@ pub enum RunEvent {
         /// Who answered, where a person did.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         by: Option<Steerer>,
+        /// For how long an allowance holds.
+        #[serde(default)]
+        scope: PermissionScope,
     },
     /// The agent says something: a whole text, or the next part of one that is being written.
     Message {
@@ -217,6 +232,7 @@ impl RunEvent {
                 | Self::TurnEnded { .. }
                 | Self::PermissionAsked { .. }
                 | Self::PermissionClosed { .. }
+                | Self::PermissionRepeated { .. }
                 | Self::Exited { .. }
         )
     }

@@ -156,6 +156,9 @@ pub enum AgentError {
     /// The question is not open any more.
     #[error("this permission request is answered, or gone with its run")]
     PermissionClosed,
+    /// The question does not say what an answer for the whole run would permit.
+    #[error("this request can be allowed only once: its machine runs an older version")]
+    OnlyOnce,
     /// The answer is to something else than what was shown.
     #[error("the request is not what was shown; look again before you answer")]
     PermissionChanged,

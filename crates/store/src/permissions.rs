@@ -22,6 +22,7 @@ pub async fn insert(tx: &Tx, permission: &Permission) -> Result<bool, StoreError
         asked_at: Set(permission.asked_at.0),
         outcome: Set(permission.outcome.clone()),
         answered_by: Set(None),
+        always: Set(permission.always.clone()),
     })
     .on_conflict(OnConflict::column(permissions::Column::Id).do_nothing().to_owned())
     .exec_without_returning(tx.connection())
@@ -87,6 +88,7 @@ fn permission(row: permissions::Model) -> Result<Permission, StoreError> {
         run: parse(TABLE, &row.run_id)?,
         title: row.title,
         input: row.input,
+        always: row.always,
         digest: row.digest,
         asked_at: Timestamp(row.asked_at),
         outcome: row.outcome,

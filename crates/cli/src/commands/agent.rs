@@ -14,7 +14,7 @@ pub use start::named as named_machine;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use chatroom_protocol::api::agents::{AgentView, PermissionMode, RunForm};
+use chatroom_protocol::api::agents::{AgentView, PermissionMode, PermissionScope, RunForm};
 use chatroom_protocol::api::auth::Decision;
 use chatroom_protocol::api::commands::CommandType;
 use chatroom_protocol::{ModelId, Role, RoomId, Tool};
@@ -43,7 +43,7 @@ pub enum Agent {
     /// End its turn; it stays ready.
     Interrupt(Place),
     /// Permit what it asks for.
-    Allow(Answer),
+    Allow(Allow),
     /// Refuse what it asks for.
     Deny(Answer),
     /// Let the other members of the room act through it.
@@ -153,6 +153,16 @@ pub struct Answer {
     format: Format,
 }
 
+/// Which question, and for how long.
+#[derive(Debug, Args)]
+pub struct Allow {
+    #[command(flatten)]
+    answer: Answer,
+    /// Until the run is over, for what the question calls `always`.
+    #[arg(long, requires = "permission_id")]
+    always: bool,
+}
+
 /// Which agent, and for whom.
 #[derive(Debug, Args)]
 pub struct Share {
@@ -210,8 +220,11 @@ pub async fn run(verb: Agent, shell: &Shell) -> Result<ExitCode> {
         Agent::Tell(verb) => queue::tell(verb, shell).await,
         Agent::Queue(verb) => queue::run(verb, shell).await,
         Agent::Interrupt(verb) => steer::interrupt(&verb, shell).await,
-        Agent::Allow(verb) => permissions::answer(&verb, Decision::Allow, shell).await,
-        Agent::Deny(verb) => permissions::answer(&verb, Decision::Deny, shell).await,
+        Agent::Allow(verb) => {
+            let scope = if verb.always { PermissionScope::Run } else { PermissionScope::Once };
+            permissions::answer(&verb.answer, Decision::Allow, scope, shell).await
+        }
+        Agent::Deny(verb) => permissions::answer(&verb, Decision::Deny, PermissionScope::Once, shell).await,
         Agent::Share(verb) => steer::share(&verb, shell).await,
         Agent::Logs(verb) => logs::run(&verb, shell).await,
         Agent::Attach(verb) => attach::run(&verb, shell).await,

@@ -1,6 +1,6 @@
 //! Steering agents from the terminal. The daemon at the other end does what a story tells it.
 
-use chatroom_protocol::api::agents::RunActivity;
+use chatroom_protocol::api::agents::{PermissionScope, RunActivity};
 use chatroom_protocol::api::auth::Decision;
 use chatroom_protocol::api::commands::CommandStatus;
 use chatroom_protocol::api::reports::Fact;
@@ -148,6 +148,7 @@ async fn a_permission_is_shown_and_answered() {
         permission_id,
         title: title.into(),
         input: "{\"command\":\"git push\\u001b[2J\"}".into(),
+        always: Some("exactly this command".into()),
         digest: format!("digest of {title}"),
     };
     let waiting = Fact::RunActivity { run_id, activity: RunActivity::WaitingPermission };
@@ -173,7 +174,11 @@ async fn a_permission_is_shown_and_answered() {
     let heard = story.daemon.until("the answer", |heard| !heard.decisions.is_empty()).await;
     let (run, permission, decision) = &heard.decisions[0];
     assert_eq!((*run, *permission, decision.decision), (run_id, ids[0], Decision::Deny));
-    assert_eq!(decision.digest, "digest of Bash: git push");
+    assert_eq!((decision.digest.as_str(), decision.scope), ("digest of Bash: git push", PermissionScope::Once));
+    let always = story.desk.run(&story.line("allow", &format!("{} --always", ids[1]))).await.exits(0);
+    assert!(always.err.contains("with --always: exactly this command"), "{}", always.all());
+    assert!(always.out.contains("Allowed for this run: Edit: a.txt"), "{}", always.all());
+    assert_eq!(story.daemon.heard().decisions[1].2.scope, PermissionScope::Run);
 }
 
 #[tokio::test]

@@ -16,6 +16,7 @@ use chatroom_protocol::api::auth::Decision;
 use chatroom_protocol::api::reports::TurnOutcome;
 use serde_json::{Value, json};
 
+use super::always::{Kind, always};
 use super::calls::{Calls, is_empty};
 use super::launch::Slot::{Model, Prompt, Word};
 use super::parts::Parts;
@@ -214,6 +215,13 @@ impl Acp {
             .into_iter()
             .find(|title| !title.is_empty())
             .unwrap_or("something without a title");
+        let kind = match text_of(asked, "kind") {
+            "execute" => Kind::Shell,
+            "edit" => Kind::Edit,
+            "fetch" => Kind::Fetch,
+            _ => Kind::Other,
+        };
+        let named = if kind == Kind::Other { title.to_owned() } else { text_of(asked, "kind").to_owned() };
         let title = match text_of(asked, "kind") {
             "" => one_line(title),
             kind => one_line(&format!("{kind}: {title}")),
@@ -225,16 +233,17 @@ impl Acp {
             self.cancel_questions(out);
             return;
         }
-        if needs_nobody(self.mode, text_of(asked, "kind") == "execute", input.as_ref().unwrap_or(&Value::Null)) {
+        if needs_nobody(self.mode, kind == Kind::Shell, input.as_ref().unwrap_or(&Value::Null)) {
             self.decide(&key, Decision::Allow, out);
             return;
         }
+        let always = always(kind, &named, input.as_ref().unwrap_or(asked));
         // A call that says only in its content what it would do is shown whole.
         let shown = match input {
             Some(input) if is_empty(&asked["content"]) => input.to_string(),
             _ => asked.to_string(),
         };
-        out.signal(Signal::Asked { key, title, input: shown });
+        out.signal(Signal::Asked { key, title, input: shown, always });
     }
 
     fn cancel_questions(&mut self, out: &mut Out) {

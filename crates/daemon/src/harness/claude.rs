@@ -14,6 +14,7 @@ use chatroom_protocol::api::reports::TurnOutcome;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::always::{Kind, always};
 use super::launch::Slot::{JoinedModel, JoinedPromptFile, Prompt, Word};
 use super::parts::Parts;
 use super::{
@@ -99,9 +100,9 @@ impl Claude {
                 "subtype": "error", "request_id": key, "error": "not supported"}}));
             return;
         }
-        let input = &request["input"];
+        let (name, input) = (text_of(request, "tool_name"), &request["input"]);
         self.open.insert(key.to_owned(), input.clone());
-        if needs_nobody(self.mode, text_of(request, "tool_name") == "Bash", input) {
+        if needs_nobody(self.mode, name == "Bash", input) {
             self.decide(key, Decision::Allow, out);
             return;
         }
@@ -109,8 +110,15 @@ impl Claude {
             .iter()
             .find_map(|field| input[*field].as_str())
             .unwrap_or_else(|| text_of(request, "description"));
-        let title = format!("{}: {what}", text_of(request, "tool_name"));
-        out.signal(Signal::Asked { key: key.to_owned(), title: one_line(&title), input: input.to_string() });
+        let kind = match name {
+            "Bash" => Kind::Shell,
+            "Edit" | "MultiEdit" | "NotebookEdit" | "Write" => Kind::Edit,
+            "WebFetch" => Kind::Fetch,
+            _ => Kind::Other,
+        };
+        let title = one_line(&format!("{name}: {what}"));
+        let always = always(kind, name, input);
+        out.signal(Signal::Asked { key: key.to_owned(), title, input: input.to_string(), always });
     }
 
     fn answered(line: &Value, out: &mut Out) {

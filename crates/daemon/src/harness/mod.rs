@@ -10,6 +10,7 @@
 //! own structured word for it, never from text or silence.
 
 mod acp;
+mod always;
 mod calls;
 mod claude;
 pub mod launch;
@@ -27,6 +28,7 @@ use serde_json::Value;
 
 use crate::supervisor::RunSpec;
 use crate::supervisor::event::{RunEvent, Words};
+pub use always::{Always, Rule};
 use launch::Slot;
 
 /// An agent program as data.
@@ -167,6 +169,8 @@ pub enum Signal {
         title: String,
         /// Exactly what would be done.
         input: String,
+        /// What an answer for the whole run would permit.
+        always: Always,
     },
     /// It takes a question back.
     AskGone {

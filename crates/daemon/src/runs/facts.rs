@@ -18,8 +18,8 @@ pub(super) fn entries(run_id: RunId, event: Sequenced<RunEvent>) -> Vec<Entry> {
         RunEvent::PromptSent { prompt_id, .. } => Fact::PromptSent { run_id, prompt_id },
         RunEvent::PromptStarted { prompt_id } => Fact::PromptStarted { run_id, prompt_id },
         RunEvent::TurnEnded { prompt_id, outcome, detail } => Fact::TurnEnded { run_id, prompt_id, outcome, detail },
-        RunEvent::PermissionAsked { permission_id, title, input, digest } => {
-            Fact::PermissionAsked { run_id, permission_id, title, input, digest }
+        RunEvent::PermissionAsked { permission_id, title, input, always, digest } => {
+            Fact::PermissionAsked { run_id, permission_id, title, input, always, digest }
         }
         RunEvent::PermissionClosed { permission_id, outcome, .. } => {
             Fact::PermissionClosed { run_id, permission_id, outcome }

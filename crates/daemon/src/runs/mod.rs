@@ -200,8 +200,8 @@ impl Runs {
             Some(Some(_)) => {}
         }
         let (done, decided) = oneshot::channel();
-        let DecidePermission { decision, by, .. } = answer;
-        self.of(run_id, RunAsk::Decide { permission_id, decision, by, done });
+        let DecidePermission { decision, scope, by, .. } = answer;
+        self.of(run_id, RunAsk::Decide { permission_id, decision, scope, by, done });
         decided.await.unwrap_or(Err(SteerError::NotRunning))
     }
 

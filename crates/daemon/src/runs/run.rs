@@ -4,7 +4,7 @@ use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use chatroom_protocol::api::agents::RunActivity;
+use chatroom_protocol::api::agents::{PermissionScope, RunActivity};
 use chatroom_protocol::api::auth::Decision;
 use chatroom_protocol::api::daemon::{ChangePrompt, StartRun, Steerer};
 use chatroom_protocol::api::reports::Fact;
@@ -46,6 +46,7 @@ pub(super) enum RunAsk {
     Decide {
         permission_id: PermissionId,
         decision: Decision,
+        scope: PermissionScope,
         by: Option<Steerer>,
         done: oneshot::Sender<Result<(), SteerError>>,
     },
@@ -379,8 +380,8 @@ impl Run {
                 let answer = asked.map(|done| done == Done::Done).map_err(steer);
                 let _ = done.send(answer);
             }
-            RunAsk::Decide { permission_id, decision, by, done } => {
-                let asked = self.control.decide(permission_id, decision, by).await;
+            RunAsk::Decide { permission_id, decision, scope, by, done } => {
+                let asked = self.control.decide(permission_id, decision, scope, by).await;
                 let _ = done.send(asked.map_err(steer));
             }
         }

@@ -9,6 +9,7 @@ use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
+use chatroom_protocol::api::agents::PermissionScope;
 use chatroom_protocol::api::auth::Decision;
 use chatroom_protocol::api::daemon::{PromptFrom, Steerer};
 use chatroom_protocol::api::terminal::JoinTerminal;
@@ -321,9 +322,9 @@ impl Supervised {
         self.control.interrupt(None).await
     }
 
-    /// See [`Control::decide`]; nobody is named.
+    /// See [`Control::decide`]; it holds once, and nobody is named.
     pub async fn decide(&self, permission_id: PermissionId, decision: Decision) -> Result<(), Error> {
-        self.control.decide(permission_id, decision, None).await
+        self.control.decide(permission_id, decision, PermissionScope::Once, None).await
     }
 
     /// See [`Control::stop`]; nobody is named.
@@ -379,9 +380,10 @@ impl Control {
         &self,
         permission_id: PermissionId,
         decision: Decision,
+        scope: PermissionScope,
         by: Option<Steerer>,
     ) -> Result<(), Error> {
-        self.ask(Ask::Decide { permission_id, decision, by }).await.map(drop)
+        self.ask(Ask::Decide { permission_id, decision, scope, by }).await.map(drop)
     }
 
     /// Ends the run: answered at once, done when [`RunEvent::Exited`] comes. [`Done::Nothing`]: it is ending already.

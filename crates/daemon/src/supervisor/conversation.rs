@@ -4,9 +4,9 @@
 //! Pure like the harnesses: events and lines come out in the order in which they
 //! are to be written and sent.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
-use chatroom_protocol::api::agents::RunActivity;
+use chatroom_protocol::api::agents::{PermissionScope, RunActivity};
 use chatroom_protocol::api::auth::Decision;
 use chatroom_protocol::api::daemon::{PromptFrom, Steerer};
 use chatroom_protocol::api::reports::{PermissionOutcome, TurnOutcome};
@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use super::event::{RunEvent, Words};
 use super::wire::{Done, Refused};
-use crate::harness::{Harness, Out, Signal, feed};
+use crate::harness::{Always, Harness, Out, Rule, Signal, feed};
 
 /// The longest thing a person can be asked to permit, in bytes: it is shown whole or not at all.
 pub const MAX_QUESTION: usize = 64 * 1024;
@@ -45,6 +45,8 @@ pub enum Effect {
         title: String,
         /// What would be done, as the tool said it.
         input: String,
+        /// What an answer for the whole run would permit.
+        always: String,
     },
     /// Give this line to the tool.
     Send(Value),
@@ -63,13 +65,24 @@ enum Phase {
     },
 }
 
+/// A question that is open.
+struct Open {
+    id: PermissionId,
+    /// What the harness calls it.
+    key: String,
+    /// What an answer for the whole run would permit.
+    rule: Rule,
+}
+
 /// One run's talk with its tool.
 pub struct Conversation {
     harness: Box<dyn Harness>,
     phase: Phase,
     told: RunActivity,
     seen: HashSet<PromptId>,
-    open: Vec<(PermissionId, String)>,
+    open: Vec<Open>,
+    /// What is permitted for the whole run, and by the answer to which question.
+    permitted: HashMap<Rule, PermissionId>,
     mint: fn() -> PermissionId,
 }
 
@@ -82,6 +95,7 @@ impl Conversation {
             told: RunActivity::Exited,
             seen: HashSet::new(),
             open: Vec::new(),
+            permitted: HashMap::new(),
             mint,
         }
     }
@@ -149,17 +163,30 @@ impl Conversation {
         &mut self,
         id: PermissionId,
         decision: Decision,
-        by: Option<Steerer>,
+        scope: PermissionScope,
+        by: Option<&Steerer>,
     ) -> Result<Vec<Effect>, Refused> {
-        let at = self.open.iter().position(|(open, _)| *open == id).ok_or(Refused::PermissionClosed)?;
-        let (_, key) = self.open.remove(at);
+        let at = self.open.iter().position(|open| open.id == id).ok_or(Refused::PermissionClosed)?;
+        let rule = self.open[at].rule;
+        let for_run = decision == Decision::Allow && scope == PermissionScope::Run;
+        let mut answered = vec![self.open.remove(at)];
+        if for_run {
+            self.permitted.insert(rule, id);
+            // What it permits may be asked already.
+            answered.extend(self.open.extract_if(.., |open| open.rule == rule));
+        }
         let outcome = match decision {
             Decision::Allow => PermissionOutcome::Allowed,
             Decision::Deny => PermissionOutcome::Denied,
         };
+        let mut effects = Vec::new();
         let mut out = Out::default();
-        self.harness.decide(&key, decision, &mut out);
-        let mut effects = vec![Effect::Write(RunEvent::PermissionClosed { permission_id: id, outcome, by })];
+        for Open { id: permission_id, key, .. } in answered {
+            self.harness.decide(&key, decision, &mut out);
+            let scope = if for_run { PermissionScope::Run } else { PermissionScope::Once };
+            let closed = RunEvent::PermissionClosed { permission_id, outcome, by: by.cloned(), scope };
+            effects.push(Effect::Write(closed));
+        }
         effects.extend(self.effects(out));
         Ok(effects)
     }
@@ -196,6 +223,11 @@ impl Conversation {
             Signal::Ready => {}
             Signal::Output => self.output(effects),
             Signal::TurnEnded { outcome, detail } => self.turn_ended(outcome, detail, effects),
+            Signal::Asked { key, title, input, always: Always { rule, .. } } if self.permitted.contains_key(&rule) => {
+                let permission_id = self.permitted[&rule];
+                let repeated = RunEvent::PermissionRepeated { permission_id, title, input };
+                self.answer(&key, Decision::Allow, repeated, effects);
+            }
             Signal::Asked { key, input, .. } if input.len() > MAX_QUESTION => {
                 let text = format!(
                     "the agent asked to do something of {} bytes, more than can be shown (at most {MAX_QUESTION}); \
@@ -208,18 +240,15 @@ impl Conversation {
                 let text = format!("asked too much at once and was answered no: {title}");
                 self.deny(&key, text, effects);
             }
-            Signal::Asked { key, title, input } => {
+            Signal::Asked { key, title, input, always: Always { rule, words } } => {
                 self.output(effects);
                 let id = (self.mint)();
-                self.open.push((id, key));
-                effects.push(Effect::Ask { id, title, input });
+                self.open.push(Open { id, key, rule });
+                effects.push(Effect::Ask { id, title, input, always: words });
             }
             Signal::AskGone { key } => {
-                if let Some(at) = self.open.iter().position(|(_, open)| *open == key) {
-                    let (permission_id, _) = self.open.remove(at);
-                    let outcome = PermissionOutcome::Withdrawn;
-                    effects.push(Effect::Write(RunEvent::PermissionClosed { permission_id, outcome, by: None }));
-                }
+                let gone = self.open.extract_if(.., |open| open.key == key);
+                effects.extend(gone.map(|open| Effect::Write(withdrawn(open.id))));
             }
             Signal::Part { words, text } => effects.push(Effect::Say { words, text }),
             Signal::PartsEnd => effects.push(Effect::Said),
@@ -230,10 +259,15 @@ impl Conversation {
 
     /// Answers a question with no, in nobody's name, and says why.
     fn deny(&mut self, key: &str, text: String, effects: &mut Vec<Effect>) {
+        self.answer(key, Decision::Deny, RunEvent::Notice { text }, effects);
+    }
+
+    /// Answers a question that no person has to see, and writes down what is told of it.
+    fn answer(&mut self, key: &str, decision: Decision, told: RunEvent, effects: &mut Vec<Effect>) {
         self.output(effects);
-        effects.push(Effect::Write(RunEvent::Notice { text }));
+        effects.push(Effect::Write(told));
         let mut out = Out::default();
-        self.harness.decide(key, Decision::Deny, &mut out);
+        self.harness.decide(key, decision, &mut out);
         effects.extend(out.send.into_iter().map(Effect::Send));
     }
 
@@ -268,11 +302,14 @@ impl Conversation {
     }
 
     fn withdraw(&mut self, effects: &mut Vec<Effect>) {
-        for (permission_id, _) in self.open.drain(..) {
-            let outcome = PermissionOutcome::Withdrawn;
-            effects.push(Effect::Write(RunEvent::PermissionClosed { permission_id, outcome, by: None }));
-        }
+        effects.extend(self.open.drain(..).map(|open| Effect::Write(withdrawn(open.id))));
     }
+}
+
+/// Tells that a question is gone with its turn.
+fn withdrawn(permission_id: PermissionId) -> RunEvent {
+    let scope = PermissionScope::Once;
+    RunEvent::PermissionClosed { permission_id, outcome: PermissionOutcome::Withdrawn, by: None, scope }
 }
 
 /// Returns what a prompt came to: no effects means it was there before.

@@ -119,6 +119,9 @@ impl EventLog {
             RunEvent::ToolResult { id, output, is_error } => {
                 RunEvent::ToolResult { id: short(id), output: short(output), is_error }
             }
+            RunEvent::PermissionRepeated { permission_id, title, input } => {
+                RunEvent::PermissionRepeated { permission_id, title: short(title), input: text(input) }
+            }
             RunEvent::Session { id } => RunEvent::Session { id: short(id) },
             RunEvent::Notice { text: words } => RunEvent::Notice { text: short(words) },
             RunEvent::Exited { code, signal, reason, requested } => {

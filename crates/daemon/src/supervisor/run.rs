@@ -278,9 +278,10 @@ impl<'a> Run<'a> {
                 let effects = self.conversation.interrupt(by);
                 Ok(self.apply_all(effects))
             }
-            Ask::Decide { permission_id, decision, by } => {
-                self.conversation.decide(permission_id, decision, by).map(|effects| self.apply_all(effects))
-            }
+            Ask::Decide { permission_id, decision, scope, by } => self
+                .conversation
+                .decide(permission_id, decision, scope, by.as_ref())
+                .map(|effects| self.apply_all(effects)),
         };
         // Whoever asked may be gone.
         let _ = answer.send(result);
@@ -313,11 +314,13 @@ impl<'a> Run<'a> {
                         return;
                     }
                 }
-                Effect::Ask { id, title, input } => {
+                Effect::Ask { id, title, input, always } => {
                     let title = self.log.shown(&title, MAX_INPUT);
                     let input = self.log.shown(&input, 2 * MAX_QUESTION);
-                    let digest = digest(&title, &input);
-                    self.write(RunEvent::PermissionAsked { permission_id: id, title, input, digest });
+                    let always = self.log.shown(&always, MAX_INPUT);
+                    let digest = digest([&title, &input, &always]);
+                    let always = Some(always);
+                    self.write(RunEvent::PermissionAsked { permission_id: id, title, input, always, digest });
                 }
                 Effect::Send(line) => self.tool.send(&line),
                 Effect::Fail(reason) => self.fail(reason),
@@ -407,9 +410,9 @@ fn mint() -> PermissionId {
 }
 
 /// Returns the hash of exactly what a person is shown.
-fn digest(title: &str, input: &str) -> String {
-    let hash = Sha256::new().chain_update(title).chain_update([0]).chain_update(input).finalize();
-    hex(&hash)
+fn digest(shown: [&str; 3]) -> String {
+    let hash = shown.into_iter().fold(Sha256::new(), |hash, text| hash.chain_update(text).chain_update([0]));
+    hex(&hash.finalize())
 }
 
 pub(super) async fn next(signals: Option<&mut SignalStream>) {

@@ -3,6 +3,7 @@
 //! The supervisor speaks first ([`Hello`]). Then the daemon asks, each question
 //! with a number of its own; answers and events come back in any order.
 
+use chatroom_protocol::api::agents::PermissionScope;
 use chatroom_protocol::api::auth::Decision;
 use chatroom_protocol::api::daemon::{PromptFrom, Steerer};
 use chatroom_protocol::api::terminal::JoinTerminal;
@@ -62,6 +63,9 @@ pub enum Ask {
         permission_id: PermissionId,
         /// The answer.
         decision: Decision,
+        /// For how long an allowance holds.
+        #[serde(default)]
+        scope: PermissionScope,
         /// Who answers.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         by: Option<Steerer>,

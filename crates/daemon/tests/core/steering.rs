@@ -1,6 +1,7 @@
 //! Prompts, questions and logs of a live run.
 
 use chatroom_protocol::api::Done;
+use chatroom_protocol::api::agents::PermissionScope;
 use chatroom_protocol::api::auth::Decision;
 use chatroom_protocol::api::daemon::{
     ChangePrompt, DecidePermission, Interrupt, PromptFrom, PromptReceipt, PushCommand, PushPrompt, Steerer,
@@ -88,7 +89,12 @@ async fn a_question_is_answered_for_exactly_what_was_shown() {
     world.prompt(run, &work).await;
     let (permission, digest) = world.asked().await;
     let path = format!("/agents/{run}/permissions/{permission}");
-    let answer = |digest: &str| DecidePermission { decision: Decision::Allow, digest: digest.to_owned(), by: None };
+    let answer = |digest: &str| DecidePermission {
+        decision: Decision::Allow,
+        digest: digest.to_owned(),
+        scope: PermissionScope::Once,
+        by: None,
+    };
 
     let wrong = world.server.post::<Done>(&path, &answer("0000")).await;
     assert_eq!(wrong.unwrap_err(), ErrorCode::PermissionChanged);
@@ -187,7 +193,12 @@ async fn whoever_steers_there_is_one_order_in_the_transcript() {
     };
     world.prompt(run, &task).await;
     let (permission, digest) = world.asked().await;
-    let answer = DecidePermission { decision: Decision::Allow, digest, by: Some(steerer("alice")) };
+    let answer = DecidePermission {
+        decision: Decision::Allow,
+        digest,
+        scope: PermissionScope::Once,
+        by: Some(steerer("alice")),
+    };
     world.server.post::<Done>(&format!("/agents/{run}/permissions/{permission}"), &answer).await.unwrap();
     assert_eq!(world.ended(&task).await, TurnOutcome::End);
 

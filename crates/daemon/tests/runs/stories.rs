@@ -7,7 +7,7 @@ use chatroom_daemon::supervisor::client::Error;
 use chatroom_daemon::supervisor::event::RunEvent;
 use chatroom_daemon::supervisor::wire::{Done, Refused};
 use chatroom_protocol::Tool;
-use chatroom_protocol::api::agents::{PermissionMode, RunActivity};
+use chatroom_protocol::api::agents::{PermissionMode, PermissionScope, RunActivity};
 use chatroom_protocol::api::auth::Decision;
 use chatroom_protocol::api::reports::{PermissionOutcome, TurnOutcome};
 use chatroom_testkit::model::{Reply, Rule};
@@ -31,9 +31,9 @@ macro_rules! stories {
 }
 
 stories! {
-    Claude: claude { works_and_takes_more, asks_and_obeys, edits_are_asked_too, an_interrupt_keeps_the_run, a_stop_leaves_nothing, platform_verbs_need_nobody, secrets_stay_out }
-    Opencode: opencode { works_and_takes_more, asks_and_obeys, edits_are_asked_too, an_interrupt_keeps_the_run, a_stop_leaves_nothing, platform_verbs_need_nobody, secrets_stay_out }
-    Cursor: cursor { works_and_takes_more, asks_and_obeys, an_interrupt_keeps_the_run, a_stop_leaves_nothing, platform_verbs_need_nobody }
+    Claude: claude { works_and_takes_more, asks_and_obeys, edits_are_asked_too, an_interrupt_keeps_the_run, a_stop_leaves_nothing, platform_verbs_need_nobody, secrets_stay_out, always_holds_for_the_run }
+    Opencode: opencode { works_and_takes_more, asks_and_obeys, edits_are_asked_too, an_interrupt_keeps_the_run, a_stop_leaves_nothing, platform_verbs_need_nobody, secrets_stay_out, always_holds_for_the_run }
+    Cursor: cursor { works_and_takes_more, asks_and_obeys, an_interrupt_keeps_the_run, a_stop_leaves_nothing, platform_verbs_need_nobody, always_holds_for_the_run }
     Pi: pi { works_and_takes_more, an_interrupt_keeps_the_run, a_stop_leaves_nothing, secrets_stay_out }
 }
 
@@ -313,4 +313,43 @@ async fn secrets_stay_out(tool: Tool) {
         |event: &RunEvent| matches!(event, RunEvent::ToolResult { output, .. } if output.contains("[redacted]"));
     assert!(run.has(printed), "{:#?}", run.story());
     run.stop().await;
+}
+
+/// What is allowed for the whole run is not asked again, and told each time; anything else still is.
+async fn always_holds_for_the_run(tool: Tool) {
+    let world = World::new().await;
+    let mut run = world.start(tool, PermissionMode::Ask).await;
+    let command = "[[run: echo again >> again.txt]]";
+    let id = run.say(command).await;
+    let (permission, ..) = run.asked().await;
+    let always = run.events.iter().rev().find_map(|event| match &event.event {
+        RunEvent::PermissionAsked { always, .. } => always.clone(),
+        _ => None,
+    });
+    assert_eq!(always.as_deref(), Some("exactly this command"));
+    let control = run.supervised.control();
+    control.decide(permission, Decision::Allow, PermissionScope::Run, None).await.expect("it is open");
+    assert_eq!(run.turn_of(id).await.0, TurnOutcome::End);
+    run.until_activity(RunActivity::Idle).await;
+    let before = run.events.len();
+    run.tell(command).await;
+    assert_eq!(run.file("again.txt").as_deref(), Some("again\nagain\n"));
+    let since: Vec<&RunEvent> = run.events[before..].iter().map(|event| &event.event).collect();
+    assert!(!since.iter().any(|event| matches!(event, RunEvent::PermissionAsked { .. })), "{since:#?}");
+    let repeated = |event: &&&RunEvent| {
+        matches!(event, RunEvent::PermissionRepeated { permission_id, input, .. }
+            if *permission_id == permission && input.contains("echo again >> again.txt"))
+    };
+    assert_eq!(since.iter().filter(repeated).count(), 1, "{since:#?}");
+
+    let id = run.say("[[run: echo again >> again.txt && echo more]]").await;
+    let (permission, ..) = run.asked().await;
+    run.supervised.decide(permission, Decision::Deny).await.expect("it is open");
+    run.turn_of(id).await;
+    run.stop().await;
+    // It went with its run.
+    let mut next = world.start(tool, PermissionMode::Ask).await;
+    next.say(command).await;
+    next.asked().await;
+    next.stop().await;
 }

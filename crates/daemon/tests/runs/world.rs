@@ -196,7 +196,7 @@ impl Run {
 
     pub async fn asked(&mut self) -> (PermissionId, String, String, String) {
         self.until("a question", |event| match event {
-            RunEvent::PermissionAsked { permission_id, title, input, digest } => {
+            RunEvent::PermissionAsked { permission_id, title, input, digest, .. } => {
                 Some((*permission_id, title.clone(), input.clone(), digest.clone()))
             }
             _ => None,

@@ -125,6 +125,17 @@ impl RunActivity {
     }
 }
 
+/// For how long an allowance holds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum PermissionScope {
+    /// For what was asked.
+    #[default]
+    Once,
+    /// For what the question calls `always`, until the run is over.
+    Run,
+}
+
 /// What an agent asks a person to permit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -135,7 +146,10 @@ pub struct PermissionView {
     pub title: String,
     /// Exactly what would be done, as the agent program said it (JSON or text, capped).
     pub input: String,
-    /// A hash of title and input; an answer must name it, so that nobody permits what they did not see.
+    /// What else would be permitted until the run is over, where the answer says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub always: Option<String>,
+    /// A hash of title, input and `always`; an answer must name it, so that nobody permits what they did not see.
     pub digest: String,
     /// When it was asked.
     pub asked_at: Timestamp,
@@ -230,6 +244,9 @@ pub struct AnswerPermission {
     pub decision: Decision,
     /// The digest of what was shown.
     pub digest: String,
+    /// For how long an allowance holds: once, or `run` for what the question calls `always`.
+    #[serde(default)]
+    pub scope: PermissionScope,
 }
 
 /// Where a prompt is on its way to an agent.

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{CommandId, ModelId, PromptId, Role, RoomId, RunId, TaskId, Tool, UserId};
 
-use super::agents::{PermissionMode, RunActivity, RunForm};
+use super::agents::{PermissionMode, PermissionScope, RunActivity, RunForm};
 use super::auth::Decision;
 use super::commands::{CommandStatus, CommandType};
 use super::machines::ToolFacts;
@@ -247,6 +247,9 @@ pub struct DecidePermission {
     pub decision: Decision,
     /// The digest of what was shown; another one is refused.
     pub digest: String,
+    /// For how long an allowance holds.
+    #[serde(default)]
+    pub scope: PermissionScope,
     /// Who answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<Steerer>,

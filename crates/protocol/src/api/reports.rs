@@ -133,7 +133,10 @@ pub enum Fact {
         title: String,
         /// Exactly what would be done, capped.
         input: String,
-        /// The hash of title and input.
+        /// What else would be permitted until the run is over, where the answer says so.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        always: Option<String>,
+        /// The hash of all that.
         digest: String,
     },
     /// A question is no longer open: answered, or gone with its turn.

@@ -5,7 +5,7 @@ use chatroom_domain::machines::MachineError;
 use chatroom_domain::messages::parse_content;
 use chatroom_domain::rooms::Room;
 use chatroom_protocol::api::Done;
-use chatroom_protocol::api::agents::{AnswerPermission, RunForm};
+use chatroom_protocol::api::agents::{AnswerPermission, PermissionScope, RunForm};
 use chatroom_protocol::api::auth::Decision;
 use chatroom_protocol::api::daemon::{DecidePermission, Interrupt, Steerer};
 use chatroom_protocol::{PermissionId, Role, RoomId, UserId};
@@ -76,12 +76,19 @@ pub async fn answer(
     if asked.digest != body.digest {
         return Err(AgentError::PermissionChanged.into());
     }
+    let AnswerPermission { decision, digest, scope } = body;
+    if scope == PermissionScope::Run {
+        if decision == Decision::Deny {
+            return Err(Error::Invalid("only an allowance can hold for the whole run; deny without `scope`".into()));
+        }
+        asked.always.ok_or(AgentError::OnlyOnce)?;
+    }
     let path = format!("/agents/{}/permissions/{id}", run.id);
     let by = steerer(&app.reader(), user).await?;
-    let decision = DecidePermission { decision: body.decision, digest: body.digest, by };
-    peer(app, &run).await?.tell(&path, &decision).await?;
+    let answer = DecidePermission { decision, digest, scope, by };
+    peer(app, &run).await?.tell(&path, &answer).await?;
 
-    let outcome = match body.decision {
+    let outcome = match decision {
         Decision::Allow => "allowed",
         Decision::Deny => "denied",
     };

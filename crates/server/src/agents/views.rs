@@ -167,6 +167,7 @@ fn permission(permission: Permission) -> PermissionView {
         permission_id: permission.id,
         title: permission.title,
         input: permission.input,
+        always: permission.always,
         digest: permission.digest,
         asked_at: permission.asked_at,
     }

@@ -117,12 +117,13 @@ async fn of_run(work: &mut Work, room: &Room, mut run: Run, report: Report) -> R
             life::accepted(work, run.id, prompt_id).await?;
             life::turn_ended(work, room, run, prompt_id, TurnEnd::Uncertain).await
         }
-        Fact::PermissionAsked { permission_id, title, input, digest, .. } => {
+        Fact::PermissionAsked { permission_id, title, input, always, digest, .. } => {
             let permission = Permission {
                 id: permission_id,
                 run: run.id,
                 title: life::short(&title),
                 input: capped(input),
+                always: always.map(capped),
                 digest: digest.chars().take(128).collect(),
                 asked_at: work.now,
                 outcome: None,

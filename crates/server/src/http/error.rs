@@ -307,6 +307,7 @@ fn agent(error: &AgentError) -> (StatusCode, ErrorCode) {
         E::PermissionClosed => (S::CONFLICT, ErrorCode::PermissionClosed),
         E::PermissionChanged => (S::CONFLICT, ErrorCode::PermissionChanged),
         E::RoleTaken => (S::CONFLICT, ErrorCode::RoleTaken),
+        E::OnlyOnce => (S::CONFLICT, ErrorCode::NotPermitted),
         E::GivenTasks => (S::CONFLICT, ErrorCode::Conflict),
         E::Superseded => (S::CONFLICT, ErrorCode::Superseded),
     }

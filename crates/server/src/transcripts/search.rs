@@ -124,7 +124,7 @@ fn words(event: &RunEvent) -> Vec<(&'static str, &str)> {
         RunEvent::Thought { text, .. } => vec![("thought", text)],
         RunEvent::ToolCall { name, input, .. } => vec![("tool_call", name), ("tool_call", input)],
         RunEvent::ToolResult { output, .. } => vec![("tool_result", output)],
-        RunEvent::PermissionAsked { title, input, .. } => {
+        RunEvent::PermissionAsked { title, input, .. } | RunEvent::PermissionRepeated { title, input, .. } => {
             vec![("permission_asked", title), ("permission_asked", input)]
         }
         RunEvent::TurnEnded { detail: Some(detail), .. } => vec![("turn_ended", detail)],

@@ -175,6 +175,7 @@ fn asked(run_id: RunId, permission_id: PermissionId) -> Fact {
         permission_id,
         title: "bash: rm -rf build".into(),
         input: r#"{"command":"rm -rf build"}"#.into(),
+        always: Some("exactly this command".into()),
         digest: "digest-1".into(),
     }
 }

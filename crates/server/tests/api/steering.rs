@@ -1,5 +1,6 @@
 //! Who steers an agent, as its machine is told; and what waits to be told to it.
 
+use chatroom_protocol::api::agents::PermissionScope;
 use chatroom_protocol::api::daemon::{ChangePrompt, PromptFrom};
 use chatroom_protocol::api::reports::{Fact, TurnOutcome};
 use chatroom_protocol::{ErrorCode, PermissionId};
@@ -43,12 +44,20 @@ async fn the_machine_is_told_who_steers() {
         permission_id: id,
         title: "Bash: ls".into(),
         input: "{}".into(),
+        always: Some("exactly this command".into()),
         digest: "digest-1".into(),
     };
     daemon.report([asked]).await;
-    let answer = json!({ "decision": "deny", "digest": "digest-1" });
+    assert_eq!(stage.agent(&stage.alice, "builder").await["permissions"][0]["always"], "exactly this command");
+    let for_run = json!({ "decision": "deny", "digest": "digest-1", "scope": "run" });
+    assert_eq!(stage.alice.post(&format!("{agent}/permissions/{id}"), for_run).await.status, 400);
+    let blind = json!({ "decision": "allow", "digest": "digest-2", "scope": "run" });
+    let blind = stage.alice.post(&format!("{agent}/permissions/{id}"), blind).await;
+    assert_eq!(blind.text("code"), "permission_changed", "not even for the whole run");
+    let answer = json!({ "decision": "allow", "digest": "digest-1", "scope": "run" });
     assert_eq!(stage.alice.post(&format!("{agent}/permissions/{id}"), answer).await.status, 200);
-    assert!(is_alice(&daemon.heard().decisions[0].2.by));
+    let decision = daemon.heard().decisions[0].2.clone();
+    assert!(is_alice(&decision.by) && decision.scope == PermissionScope::Run, "{decision:?}");
 
     stage.command("stop-agent").await;
     assert!(is_alice(&daemon.command(2).await.by));

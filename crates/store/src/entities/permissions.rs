@@ -14,6 +14,7 @@ pub struct Model {
     pub asked_at: i64,
     pub outcome: Option<String>,
     pub answered_by: Option<String>,
+    pub always: Option<String>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -186,6 +186,7 @@ async fn a_question_is_asked_and_closed_once() {
             run: one.id,
             title: format!("bash {n}"),
             input: "{}".into(),
+            always: (n > 1).then(|| "exactly this command".to_owned()),
             digest: "d".into(),
             asked_at: after(i64::try_from(n).unwrap()),
             outcome: None,

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 use chatroom_protocol::RunId;
+use chatroom_protocol::api::agents::PermissionScope;
 use chatroom_protocol::api::daemon::{PromptFrom, Steerer};
 use chatroom_protocol::api::reports::{PermissionOutcome, TurnOutcome};
 use chatroom_protocol::transcript::{Fold, RunEvent, Sequenced};
@@ -170,13 +171,17 @@ fn render(event: &RunEvent) -> Option<String> {
         RunEvent::PermissionAsked { permission_id, title, .. } => {
             format!("asks       {} ({permission_id})", short(title))
         }
-        RunEvent::PermissionClosed { permission_id, outcome, by } => {
+        RunEvent::PermissionClosed { permission_id, outcome, by, scope } => {
             let how = match outcome {
                 PermissionOutcome::Allowed => "allowed",
                 PermissionOutcome::Denied => "denied",
                 PermissionOutcome::Withdrawn => "withdrawn",
             };
-            format!("{how:<10} {permission_id}{}", named(by.as_ref()))
+            let always = if *scope == PermissionScope::Run { ", always for this run" } else { "" };
+            format!("{how:<10} {permission_id}{}{always}", named(by.as_ref()))
+        }
+        RunEvent::PermissionRepeated { permission_id, title, .. } => {
+            format!("allowed    {} (always, as {permission_id})", short(title))
         }
         // What an agent says is shown whole; it is what people read a log for.
         RunEvent::Message { text, .. } => format!("says       {}", output::one_line(text)),

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
-use chatroom_protocol::api::agents::{AnswerPermission, PermissionView};
+use chatroom_protocol::api::agents::{AnswerPermission, PermissionScope, PermissionView};
 use chatroom_protocol::api::auth::Decision;
 use chatroom_protocol::{PermissionId, Role, RoomId};
 use serde_json::json;
@@ -15,7 +15,7 @@ use crate::output;
 use crate::shell::Shell;
 
 /// Answers a question.
-pub async fn answer(verb: &Answer, decision: Decision, shell: &Shell) -> Result<ExitCode> {
+pub async fn answer(verb: &Answer, decision: Decision, scope: PermissionScope, shell: &Shell) -> Result<ExitCode> {
     let (room, role) = verb.place.parse()?;
     let id = match verb.permission_id.as_deref().map(str::parse::<PermissionId>) {
         None => None,
@@ -31,19 +31,22 @@ pub async fn answer(verb: &Answer, decision: Decision, shell: &Shell) -> Result<
         bail!("{id} is answered already, or gone with its turn (permission_closed)");
     };
     output::talk(show(asked));
-    let body = AnswerPermission { decision, digest: asked.digest.clone() };
+    let body = AnswerPermission { decision, digest: asked.digest.clone(), scope };
     client.answer_permission(room, &role, asked.permission_id, &body).await?;
-    let word = match decision {
-        Decision::Allow => "Allowed",
-        Decision::Deny => "Denied",
+    let word = match (decision, scope) {
+        (Decision::Allow, PermissionScope::Once) => "Allowed",
+        (Decision::Allow, PermissionScope::Run) => "Allowed for this run",
+        (Decision::Deny, _) => "Denied",
     };
-    let view = json!({ "permissionId": asked.permission_id, "decision": decision });
+    let view = json!({ "permissionId": asked.permission_id, "decision": decision, "scope": scope });
     output::either(verb.format.json, &view, || format!("{word}: {}", output::one_line(&asked.title)))?;
     Ok(DONE)
 }
 
 fn show(asked: &PermissionView) -> String {
-    format!("{}\n{}", output::one_line(&asked.title), output::indent(&output::clean(&asked.input)))
+    let always = asked.always.as_deref().map(|always| format!("    with --always: {}\n", output::one_line(always)));
+    let input = output::indent(&output::clean(&asked.input));
+    format!("{}\n{input}{}", output::one_line(&asked.title), always.unwrap_or_default())
 }
 
 /// Shows what is asked, and how to answer each: nothing unseen is answered.
