@@ -52,6 +52,13 @@ const TARGETS: &[Target] = &[
         repeats: Repeats::Rounds { variable: "CRASH_ROUNDS", each: 50 },
     },
     Target {
+        name: "transcripts of agents that talk, while server, daemon and readers are killed",
+        package: "chatroom",
+        file: "crashes",
+        filter: "every_reader_ends",
+        repeats: Repeats::Rounds { variable: "TRANSCRIPT_KILLS", each: 20 },
+    },
+    Target {
         name: "streams on a disk that loses power",
         package: "chatroom-streams",
         file: "simulator",

@@ -3,3 +3,4 @@
 mod matrix;
 mod plant;
 mod rounds;
+mod transcripts;

@@ -32,8 +32,8 @@ pub struct Plant {
     port: u16,
     server: Option<Child>,
     daemon: Option<Child>,
-    user: User,
-    machine: String,
+    pub user: User,
+    pub machine: String,
     room: String,
     watch: Watch,
 }
@@ -112,6 +112,16 @@ impl Plant {
         std::fs::rename(beside, self.armed()).expect("armed");
     }
 
+    /// Returns the file in which the machine has the transcript of a run.
+    pub fn transcript(&self, run: &str) -> PathBuf {
+        self.folder.path().join("home/runs").join(run).join("events.jsonl")
+    }
+
+    /// Where its agents work.
+    pub fn work_dir(&self) -> PathBuf {
+        self.folder.path().join("work")
+    }
+
     /// Takes an arming back; returns whether nothing came to that place.
     pub fn disarm(&self) -> bool {
         std::fs::remove_file(self.armed()).is_ok()
@@ -126,7 +136,7 @@ impl Plant {
     }
 
     /// Starts again what died.
-    fn mend(&mut self) {
+    pub fn mend(&mut self) {
         let is_dead =
             |child: &mut Option<Child>| child.as_mut().is_none_or(|child| !matches!(child.try_wait(), Ok(None)));
         if is_dead(&mut self.server) {
@@ -138,7 +148,7 @@ impl Plant {
     }
 
     /// Asks the server; `None` while it is away.
-    async fn ask(&self, method: Method, path: &str, body: Option<Value>) -> Option<(u16, Value)> {
+    pub async fn ask(&self, method: Method, path: &str, body: Option<Value>) -> Option<(u16, Value)> {
         let mut request = self.user.request(method, path).timeout(Duration::from_secs(10));
         if let Some(body) = body {
             request = request.json(&body);
@@ -250,7 +260,7 @@ impl Plant {
         }
     }
 
-    fn logs(&self) -> String {
+    pub fn logs(&self) -> String {
         let end = |name: &str| {
             let text = std::fs::read_to_string(self.folder.path().join(name)).unwrap_or_default();
             let told = text.lines().filter(|line| !line.contains("request answered"));
