@@ -104,10 +104,14 @@ impl Shared {
         if queue.bytes.saturating_add(size) > self.options.max_queued && queue.bytes > 0 {
             return Err(Refusal::Busy);
         }
+        let is_first = queue.commands.is_empty();
         queue.bytes += size;
         queue.commands.push(command);
         drop(queue);
-        self.arrived.notify_one();
+        // The committer sleeps only while nothing waits, and waking it is a call of the system each time.
+        if is_first {
+            self.arrived.notify_one();
+        }
         Ok(())
     }
 

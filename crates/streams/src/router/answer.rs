@@ -1,12 +1,11 @@
 //! Statuses and headers: the one place that knows which refusal is which.
 
 use axum::body::Body;
-use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
-use http::header::{self, HeaderName, HeaderValue};
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
-use super::Service;
+use super::RouterOptions;
 use super::cors;
 use super::request::BadRequest;
 use crate::{Offset, Refusal};
@@ -132,15 +131,13 @@ pub(super) fn wrong_method() -> Response {
 }
 
 /// Adds what every answer carries.
-pub(super) async fn finish(State(service): State<Service>, mut response: Response) -> Response {
-    let headers = response.headers_mut();
+pub(super) fn finish(options: &RouterOptions, headers: &mut HeaderMap) {
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    let policy = if service.options.cors { "cross-origin" } else { "same-origin" };
+    let policy = if options.cors { "cross-origin" } else { "same-origin" };
     headers.insert(RESOURCE_POLICY, HeaderValue::from_static(policy));
-    if service.options.cors {
+    if options.cors {
         cors::allow(headers);
     }
-    response
 }
 
 pub(super) fn yes() -> HeaderValue {

@@ -9,13 +9,14 @@ mod request;
 mod sse;
 mod write;
 
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use axum::response::Response;
-use http::{Method, StatusCode};
+use http::{Method, StatusCode, Uri};
 use tokio::sync::{Semaphore, watch};
 
 use crate::{Clock, Engine, Reader, Refusal};
@@ -58,23 +59,32 @@ impl Default for RouterOptions {
     }
 }
 
-/// What every request sees.
+/// What every request sees: one thing to copy, for each request makes copies of it.
 #[derive(Clone)]
-struct Service {
+struct Service(Arc<Shared>);
+
+struct Shared {
     streams: Streams,
     clock: Clock,
-    options: Arc<RouterOptions>,
+    options: RouterOptions,
     live: Arc<Semaphore>,
-    files: Arc<Semaphore>,
+    files: Semaphore,
+}
+
+impl Deref for Service {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
 }
 
 /// Where the streams are.
-#[derive(Clone)]
 enum Streams {
     /// In an engine, where they are written as well.
     Engine(Engine),
     /// Wherever this finds them, to be read.
-    Found(Arc<Find>),
+    Found(Box<Find>),
 }
 
 /// Looks a stream up by its path.
@@ -103,6 +113,8 @@ impl Service {
 }
 
 /// Serves the streams of an engine.
+///
+/// One handler for every path, and no layer around it: each would be one more box and copy for every append.
 pub fn router(engine: Engine, options: RouterOptions) -> Router {
     let clock = engine.options().clock.clone();
     serving(Streams::Engine(engine), clock, options)
@@ -113,37 +125,44 @@ pub fn read_only(
     find: impl Fn(&str) -> Result<Reader, Refusal> + Send + Sync + 'static,
     options: RouterOptions,
 ) -> Router {
-    serving(Streams::Found(Arc::new(find)), Clock::system(), options)
+    serving(Streams::Found(Box::new(find)), Clock::system(), options)
 }
 
 fn serving(streams: Streams, clock: Clock, options: RouterOptions) -> Router {
-    let route = format!("{}/{{*path}}", options.prefix);
-    let service = Service {
-        streams,
-        clock,
-        live: Arc::new(Semaphore::new(options.max_live)),
-        files: Arc::new(Semaphore::new(OPEN_FILES)),
-        options: Arc::new(options),
+    let live = Arc::new(Semaphore::new(options.max_live));
+    let shared = Shared { streams, clock, live, files: Semaphore::new(OPEN_FILES), options };
+    Router::new().fallback(serve).with_state(Service(Arc::new(shared)))
+}
+
+async fn serve(State(service): State<Service>, request: Request) -> Response {
+    let mut response = match path(request.uri(), &service.options.prefix) {
+        Some(Ok(path)) => at(&service, &path, request).await,
+        Some(Err(NotText)) => answer::plain(StatusCode::BAD_REQUEST, "the path is not text"),
+        None => answer::plain(StatusCode::NOT_FOUND, "there is nothing at this path"),
     };
-    let router = Router::new().route(&route, axum::routing::any(serve)).fallback(nothing);
-    let headers = axum::middleware::map_response_with_state(service.clone(), answer::finish);
-    router.with_state(service).layer(headers)
+    answer::finish(&service.options, response.headers_mut());
+    response
 }
 
-async fn nothing() -> Response {
-    answer::plain(StatusCode::NOT_FOUND, "there is nothing at this path")
+/// A path whose percent signs stand for no text.
+struct NotText;
+
+/// Returns the path below `prefix`, if there is one.
+fn path(uri: &Uri, prefix: &str) -> Option<Result<String, NotText>> {
+    let path = uri.path().strip_prefix(prefix)?.strip_prefix('/').filter(|path| !path.is_empty())?;
+    Some(request::decoded(path).ok_or(NotText))
 }
 
-async fn serve(State(service): State<Service>, Path(path): Path<String>, request: Request) -> Response {
+async fn at(service: &Service, path: &str, request: Request) -> Response {
     if path.split('/').next() == Some(RESERVED) {
         return answer::plain(StatusCode::NOT_FOUND, "subscriptions are not offered");
     }
     let done = match (request.method().clone(), &service.streams) {
-        (Method::PUT, Streams::Engine(engine)) => write::create(&service, engine, &path, request).await,
-        (Method::POST, Streams::Engine(engine)) => write::append(engine, &path, request).await,
-        (Method::DELETE, Streams::Engine(engine)) => write::delete(engine, &path).await,
-        (Method::HEAD, _) => read::about(&service, &path),
-        (Method::GET, _) => read::read(&service, &path, &request.into_parts().0).await,
+        (Method::PUT, Streams::Engine(engine)) => write::create(service, engine, path, request).await,
+        (Method::POST, Streams::Engine(engine)) => write::append(engine, path, request).await,
+        (Method::DELETE, Streams::Engine(engine)) => write::delete(engine, path).await,
+        (Method::HEAD, _) => read::about(service, path),
+        (Method::GET, _) => read::read(service, path, &request.into_parts().0).await,
         (Method::OPTIONS, _) if service.options.cors => Ok(cors::preflight()),
         _ => Ok(answer::wrong_method()),
     };

@@ -102,7 +102,7 @@ fn fork(headers: &HeaderMap, prefix: &str) -> Result<Option<ForkFrom>, BadReques
 }
 
 /// Takes the percent signs out of a path.
-fn decoded(path: &str) -> Option<String> {
+pub(super) fn decoded(path: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(path.len());
     let mut rest = path.bytes();
     while let Some(byte) = rest.next() {
