@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use serde_json::Value;
 
-use crate::cargo;
+use crate::{bring, cargo};
 
 /// Builds what is measured and what measures, and passes the rest of the line on.
 pub fn run(arguments: &[String]) -> anyhow::Result<()> {
@@ -15,8 +15,12 @@ pub fn run(arguments: &[String]) -> anyhow::Result<()> {
     let folder = release_folder()?;
     let mut bench = std::process::Command::new(folder.join("bench"));
     bench.args(arguments).current_dir(crate::root());
-    if arguments.first().is_some_and(|what| what == "dispatch") {
+    let what = arguments.first().map_or("", String::as_str);
+    if ["dispatch", "streams"].contains(&what) {
         bench.arg("--program").arg(folder.join("chatroom"));
+    }
+    if what == "streams" {
+        bench.arg("--opponent").arg(bring::opponent()?);
     }
     crate::run(&mut bench)
 }

@@ -145,6 +145,21 @@ pub fn conformance() -> anyhow::Result<Suite> {
     Ok(Suite { folder: install("conformance", node.as_deref())?, path: path_with(node.as_deref())? })
 }
 
+/// The server of the Durable Streams protocol's authors, which ours is measured beside.
+const OPPONENT: (&str, &str) = ("durable-streams", "0.1.5");
+
+/// Installs that server into the cache, once, and returns its program.
+pub fn opponent() -> anyhow::Result<PathBuf> {
+    let (name, version) = OPPONENT;
+    let folder = cache()?.join(format!("{name}-{version}"));
+    let program = folder.join("bin/durable-streams-server");
+    if !program.is_file() {
+        let mut install = crate::cargo(&["install", name, "--version", version, "--locked", "--root"]);
+        run(install.arg(&folder)).with_context(|| format!("could not bring {name} {version}"))?;
+    }
+    Ok(program)
+}
+
 /// Installs the packages that `xtask/NAME` pins, once, and returns the folder.
 ///
 /// Another checkout may be doing the same, or may be running the programs: a file lock lets one

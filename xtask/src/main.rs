@@ -54,7 +54,7 @@ enum Verb {
         #[arg(long)]
         only: Option<String>,
     },
-    /// Measures the release program; `bench dispatch --help` and `bench tunnel --help` tell the scales
+    /// Measures the release program; `bench dispatch --help` and its like tell the scales
     Bench {
         /// What, and how large
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]

@@ -14,6 +14,7 @@ mod quiet;
 mod seed;
 mod server;
 mod storm;
+mod streams;
 mod tunnel;
 mod tunnels;
 mod waiters;
@@ -35,6 +36,8 @@ enum What {
     Dispatch(Dispatch),
     /// Requests through a tunnel, beside a plain reverse proxy
     Tunnel(Tunnel),
+    /// Durable streams, beside the server of the protocol's authors
+    Streams(Streams),
     /// Many machines in one process; `dispatch` starts it
     #[command(hide = true)]
     Machines(tunnels::Machines),
@@ -101,6 +104,32 @@ struct Tunnel {
     quick: bool,
 }
 
+/// How large a run is.
+#[derive(Debug, Clone, Args)]
+struct Streams {
+    /// The `chatroom` program to measure
+    #[arg(long)]
+    program: PathBuf,
+    /// The `durable-streams-server` to measure beside it
+    #[arg(long)]
+    opponent: PathBuf,
+    /// How long each load is kept up in each round
+    #[arg(long, default_value_t = 3)]
+    seconds: u64,
+    /// How often everything is measured, in turns
+    #[arg(long, default_value_t = 3)]
+    rounds: usize,
+    /// How many follow one stream at once
+    #[arg(long, default_value_t = 500)]
+    readers: usize,
+    /// How much is caught up with, in MiB
+    #[arg(long, default_value_t = 64)]
+    bulk: usize,
+    /// A small run, to see that everything works: its figures mean little
+    #[arg(long)]
+    quick: bool,
+}
+
 fn main() -> anyhow::Result<()> {
     // Whoever comes second finds it done.
     let _ = rustls::crypto::ring::default_provider().install_default();
@@ -110,6 +139,7 @@ fn main() -> anyhow::Result<()> {
         match Arguments::parse().what {
             What::Dispatch(scale) => dispatch::run(scale.settled()).await,
             What::Tunnel(scale) => tunnel::run(&scale.settled()).await,
+            What::Streams(scale) => streams::run(&scale.settled()).await,
             What::Machines(machines) => tunnels::run(machines).await,
         }
     })
@@ -135,5 +165,15 @@ impl Dispatch {
 impl Tunnel {
     fn settled(self) -> Self {
         if self.quick { Self { seconds: 1, rounds: 1, bulk: self.bulk.min(64), ..self } } else { self }
+    }
+}
+
+impl Streams {
+    fn settled(self) -> Self {
+        if self.quick {
+            Self { seconds: 1, rounds: 1, readers: self.readers.min(50), bulk: self.bulk.min(8), ..self }
+        } else {
+            self
+        }
     }
 }
