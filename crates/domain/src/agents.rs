@@ -2,7 +2,7 @@
 
 use chatroom_protocol::api::agents::{AgentStatus, PermissionMode, RunActivity, RunForm};
 use chatroom_protocol::{
-    CommandId, MachineId, ModelId, PermissionId, PromptId, Role, RoomId, RunId, Timestamp, Tool, UserId,
+    CommandId, ConversationId, MachineId, ModelId, PermissionId, PromptId, Role, RoomId, RunId, Timestamp, Tool, UserId,
 };
 
 /// How long a run token works after its last renewal, in milliseconds.
@@ -137,6 +137,8 @@ pub struct Run {
     pub pid: Option<u32>,
     /// When that process started, in the machine's own count.
     pub start_time: Option<u64>,
+    /// The tool's own id of its conversation, once it is known.
+    pub conversation: Option<ConversationId>,
     /// Whether its last turn ended while it held a task.
     pub awaiting_handoff: bool,
     /// When it was asked for.

@@ -117,6 +117,9 @@ pub enum MachineError {
         "{0} cannot ask for permission; set its mode to auto, and on the machine run `chatroom machine allow --auto`"
     )]
     CannotAsk(Tool),
+    /// There is nothing to go on with.
+    #[error("its last conversation cannot be resumed: {0}; start it without that")]
+    CannotResume(String),
     /// The role runs elsewhere.
     #[error("this role runs on another machine; stop it there first")]
     RunsElsewhere,

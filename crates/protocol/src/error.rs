@@ -80,6 +80,8 @@ codes! {
     NotConfigured = "not_configured",
     /// The tool cannot do what the configuration asks.
     NotPermitted = "not_permitted",
+    /// There is no conversation of the role that this start could go on with.
+    CannotResume = "cannot_resume",
     /// The role runs on another machine; moving it must be confirmed.
     RunsElsewhere = "runs_elsewhere",
     /// The machine has as many waiting commands as it takes.

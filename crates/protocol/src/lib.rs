@@ -19,7 +19,7 @@ pub use ids::{
     CommandId, EventId, InstanceId, MachineId, MessageId, PermissionId, PromptId, RoomId, RunId, SessionId, TaskId,
     UserId,
 };
-pub use names::{BadName, ModelId, Role, Tool};
+pub use names::{BadName, ConversationId, ModelId, Role, Tool};
 pub use time::Timestamp;
 
 /// The version of the conversation between server and daemon.

@@ -104,6 +104,14 @@ name!(
     |at, c| c.is_ascii_alphanumeric() || (at > 0 && "._:/@-".contains(c))
 );
 
+name!(
+    /// The id an agent program gave one of its conversations; it can never be taken for an option.
+    ConversationId, "a conversation", 200,
+    "1 to 200 letters, digits or any of . _ : -, beginning with a letter or digit",
+    "^[A-Za-z0-9][A-Za-z0-9._:-]*$",
+    |at, c| c.is_ascii_alphanumeric() || (at > 0 && "._:-".contains(c))
+);
+
 /// An agent program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]

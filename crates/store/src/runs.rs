@@ -41,6 +41,7 @@ pub async fn insert(tx: &Tx, run: &Run, token: &TokenHash, token_until: Timestam
         exit_reason: Set(run.exit.clone()),
         crashed: Set(run.crashed),
         trouble: Set(run.trouble.clone()),
+        conversation: Set(run.conversation.as_ref().map(ToString::to_string)),
     }
     .insert(tx.connection())
     .await?;
@@ -79,6 +80,7 @@ pub async fn update(tx: &Tx, run: &Run) -> Result<(), StoreError> {
         exit_reason: Set(run.exit.clone()),
         crashed: Set(run.crashed),
         trouble: Set(run.trouble.clone()),
+        conversation: Set(run.conversation.as_ref().map(ToString::to_string)),
         ..Default::default()
     }
     .update(tx.connection())
@@ -201,5 +203,6 @@ fn run(row: runs::Model) -> Result<Run, StoreError> {
         exit: row.exit_reason,
         crashed: row.crashed,
         trouble: row.trouble,
+        conversation: parse_option(TABLE, row.conversation.as_deref())?,
     })
 }

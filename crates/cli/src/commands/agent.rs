@@ -10,6 +10,7 @@ mod start;
 mod steer;
 
 pub use start::named as named_machine;
+use steer::Talk;
 
 use std::process::ExitCode;
 
@@ -34,7 +35,7 @@ pub enum Agent {
     /// Stop it.
     Stop(OnMachine),
     /// Stop it, then start it.
-    Restart(OnMachine),
+    Restart(Restart),
     /// Tell it something more; the text is --content or comes on stdin.
     Tell(queue::Tell),
     /// Show and change what waits to be told to it.
@@ -101,9 +102,34 @@ pub struct Start {
     /// Whether it asks before it acts.
     #[arg(long)]
     mode: Option<Mode>,
+    #[command(flatten)]
+    resume: Resume,
     /// How it runs: managed gives it its tasks, terminal is one that people join with `agent attach`.
     #[arg(long)]
     form: Option<Form>,
+}
+
+/// Which agent, and which conversation it has then.
+#[derive(Debug, Args)]
+pub struct Restart {
+    #[command(flatten)]
+    target: OnMachine,
+    #[command(flatten)]
+    resume: Resume,
+}
+
+/// Which conversation a run has.
+#[derive(Debug, Clone, Copy, Args)]
+struct Resume {
+    /// Go on with the conversation of its last run on that machine.
+    #[arg(long)]
+    resume: bool,
+}
+
+impl Resume {
+    fn talk(self) -> Talk {
+        if self.resume { Talk::Last } else { Talk::New }
+    }
 }
 
 /// How an agent runs.
@@ -215,8 +241,10 @@ pub async fn run(verb: Agent, shell: &Shell) -> Result<ExitCode> {
     match verb {
         Agent::List(verb) => list::run(&verb, shell).await,
         Agent::Start(verb) => start::run(verb, shell).await,
-        Agent::Stop(verb) => steer::command(&verb, CommandType::StopAgent, shell).await,
-        Agent::Restart(verb) => steer::command(&verb, CommandType::RestartAgent, shell).await,
+        Agent::Stop(verb) => steer::command(&verb, CommandType::StopAgent, Talk::New, shell).await,
+        Agent::Restart(verb) => {
+            steer::command(&verb.target, CommandType::RestartAgent, verb.resume.talk(), shell).await
+        }
         Agent::Tell(verb) => queue::tell(verb, shell).await,
         Agent::Queue(verb) => queue::run(verb, shell).await,
         Agent::Interrupt(verb) => steer::interrupt(&verb, shell).await,

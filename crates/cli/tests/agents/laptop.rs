@@ -67,6 +67,12 @@ impl Laptop {
             .await;
     }
 
+    /// Kills the daemon; its agents live on.
+    pub async fn crash_daemon(&mut self) {
+        let mut daemon = self.daemon.take().expect("a daemon");
+        daemon.kill().await.expect("it is killed");
+    }
+
     /// Moves everything this computer's shell would set into the machine's own `env` file, as for a daemon that a
     /// service manager starts without a login shell.
     pub fn without_login_shell(&mut self) {

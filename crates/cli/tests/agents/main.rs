@@ -6,6 +6,7 @@
 mod joining;
 mod laptop;
 mod members;
+mod steering;
 mod stops;
 mod stories;
 mod transcripts;

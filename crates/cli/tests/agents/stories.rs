@@ -6,7 +6,8 @@ use serde_json::json;
 
 use crate::laptop::{Desk, Laptop};
 
-const HAND_OFF: &str =
+/// Hands on what the agent has, to people.
+pub const HAND_OFF: &str =
     "[[run: echo the-result | chatroom handoff --chatroom-id=$CHATROOM_ROOM --role=$CHATROOM_ROLE --next-role=user]]";
 
 async fn an_agent_does_a_task_in_auto(tool: &str) {

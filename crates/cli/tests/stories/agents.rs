@@ -271,3 +271,29 @@ async fn what_waits_for_an_agent_is_listed_changed_and_taken_back() {
     assert!(late.err.contains("prompt_settled"), "{}", late.all());
     assert_eq!(story.daemon.heard().changes.len(), 2);
 }
+
+#[tokio::test]
+async fn a_start_goes_on_with_a_conversation_and_says_when_it_cannot() {
+    let mut story = Story::begin().await;
+    let run_id = story.started(1).await;
+    let conversation = "ses_1".parse().expect("an id");
+    story.daemon.report([Fact::ConversationBegun { run_id, conversation }]).await;
+    let restart = story.desk.start(&story.line("restart", "--resume"));
+    let push = story.daemon.command(2).await;
+    let resumed = push.start.as_ref().and_then(|start| start.conversation.clone());
+    assert_eq!(resumed.map(|id| id.to_string()).as_deref(), Some("ses_1"));
+    story.daemon.report([Fact::RunExited { run_id, requested: true, reason: "stopped".into() }]).await;
+    story.daemon.started(&push).await;
+    restart.ended().await.exits(0);
+
+    let other = story.desk.run(&story.line("start", "--model=other-1")).await.exits(0);
+    assert!(other.err.contains("chatroom agent restart"), "{}", other.all());
+    let listed = story.desk.run(&format!("agent list --chatroom-id={}", story.room)).await.exits(0);
+    assert!(listed.out.contains("`builder` runs with what was saved when it was started"), "{}", listed.all());
+    let none = format!(
+        "agent start --chatroom-id={} --role=reviewer --tool=claude --working-dir=/srv/app --resume",
+        story.room
+    );
+    let none = story.desk.run(&none).await.exits(1);
+    assert!(none.err.contains("cannot_resume"), "{}", none.all());
+}

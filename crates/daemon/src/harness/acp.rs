@@ -10,10 +10,10 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 
-use chatroom_protocol::Tool;
 use chatroom_protocol::api::agents::PermissionMode;
 use chatroom_protocol::api::auth::Decision;
 use chatroom_protocol::api::reports::TurnOutcome;
+use chatroom_protocol::{ConversationId, Tool};
 use serde_json::{Value, json};
 
 use super::always::{Kind, always};
@@ -67,6 +67,7 @@ enum Asked {
     Initialize,
     Authenticate,
     NewSession,
+    LoadSession,
     Prompt,
 }
 
@@ -83,6 +84,8 @@ pub(super) struct Acp {
     signs_in: bool,
     /// The role prompt, until the first prompt took it along.
     system_prompt: Option<String>,
+    /// The session to go on with, until it is loaded.
+    resumes: Option<ConversationId>,
     session: Option<String>,
     asked: HashMap<u64, Asked>,
     next_id: u64,
@@ -104,7 +107,10 @@ impl Acp {
             mode: run.mode,
             working_dir: run.working_dir.clone(),
             signs_in: run.tool == Tool::Cursor && !has_key,
-            system_prompt: Some(run.system_prompt.clone()).filter(|text| !text.is_empty()),
+            // A session that goes on has it already.
+            system_prompt: Some(run.system_prompt.clone())
+                .filter(|text| !text.is_empty() && run.conversation.is_none()),
+            resumes: run.conversation.clone(),
             session: None,
             asked: HashMap::new(),
             next_id: 1,
@@ -124,9 +130,23 @@ impl Acp {
         out.send.push(json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params}));
     }
 
-    fn new_session(&mut self, out: &mut Out) {
-        let params = json!({"cwd": self.working_dir, "mcpServers": []});
-        self.ask(Asked::NewSession, "session/new", &params, out);
+    fn open_session(&mut self, out: &mut Out) {
+        match self.resumes.clone() {
+            None => {
+                let params = json!({"cwd": self.working_dir, "mcpServers": []});
+                self.ask(Asked::NewSession, "session/new", &params, out);
+            }
+            Some(id) => {
+                let params = json!({"sessionId": id, "cwd": self.working_dir, "mcpServers": []});
+                self.ask(Asked::LoadSession, "session/load", &params, out);
+            }
+        }
+    }
+
+    fn opened(&mut self, session: String, out: &mut Out) {
+        out.story(RunEvent::Session { id: session.clone() });
+        out.signal(Signal::Ready);
+        self.session = Some(session);
     }
 
     fn answered(&mut self, line: &Value, out: &mut Out) {
@@ -140,18 +160,22 @@ impl Acp {
         });
         match (what, error) {
             (Asked::Prompt, error) => self.turn_ended(&line["result"], error, out),
+            (Asked::LoadSession, None) => {
+                let loaded = self.resumes.take().map(|id| id.to_string()).unwrap_or_default();
+                self.opened(loaded, out);
+            }
             (Asked::NewSession, None) => match line["result"]["sessionId"].as_str() {
-                Some(id) => {
-                    self.session = Some(id.to_owned());
-                    out.story(RunEvent::Session { id: id.to_owned() });
-                    out.signal(Signal::Ready);
-                }
+                Some(id) => self.opened(id.to_owned(), out),
                 None => out.signal(Signal::Failed { reason: format!("{} made no session", self.tool) }),
             },
+            (Asked::Initialize, None) if self.resumes.is_some() && !can_load(&line["result"]) => {
+                let reason = format!("this version of {} cannot resume a session; start it without that", self.tool);
+                out.signal(Signal::Failed { reason });
+            }
             (Asked::Initialize, None) if self.signs_in => {
                 self.ask(Asked::Authenticate, "authenticate", &json!({"methodId": CURSOR_LOGIN}), out);
             }
-            (Asked::Initialize | Asked::Authenticate, None) => self.new_session(out),
+            (Asked::Initialize | Asked::Authenticate, None) => self.open_session(out),
             (_, Some(error)) => out.signal(Signal::Failed {
                 reason: format!(
                     "{} refused to begin: {error}; see that it is signed in and works in a terminal on this machine",
@@ -310,6 +334,10 @@ impl Acp {
     }
 }
 
+fn can_load(initialized: &Value) -> bool {
+    initialized["agentCapabilities"]["loadSession"].as_bool().unwrap_or(false)
+}
+
 impl Harness for Acp {
     fn begin(&mut self, out: &mut Out) {
         let params = json!({
@@ -323,6 +351,10 @@ impl Harness for Acp {
     fn line(&mut self, line: &Value, out: &mut Out) {
         match (line.get("method").is_some(), line.get("id").is_some()) {
             (true, true) => self.requested(line, out),
+            // What was said before is repeated while a session is loaded.
+            (true, false) if text_of(line, "method") == "session/update" && self.session.is_none() => {
+                out.partial = true;
+            }
             (true, false) if text_of(line, "method") == "session/update" => {
                 self.updated(&line["params"]["update"], out);
             }

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::always::{Kind, always};
-use super::launch::Slot::{JoinedModel, JoinedPromptFile, Prompt, Word};
+use super::launch::Slot::{JoinedConversation, JoinedModel, JoinedPromptFile, Prompt, Word};
 use super::parts::Parts;
 use super::{
     ESCAPE, Harness, Out, Project, Signal, TerminalForm, ToolSpec, Without, content_text, needs_nobody, one_line,
@@ -38,6 +38,7 @@ pub(super) const SPEC: ToolSpec = ToolSpec {
         // Its question to a person has no way to one; it asks in its message instead.
         Word("--disallowedTools=AskUserQuestion"),
         JoinedModel("--model"),
+        JoinedConversation("--resume"),
         JoinedPromptFile("--append-system-prompt-file"),
     ],
     ask_argv: Some(&[Word("--permission-mode=default")]),

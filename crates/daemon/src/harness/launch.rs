@@ -1,7 +1,7 @@
 //! The command line and environment of a run.
 //!
 //! Nothing from outside becomes an option. A value that is put into a command
-//! line is a [`ModelId`], which cannot begin with `-`, or a path in the run's own
+//! line is a [`ModelId`] or a conversation's id, which cannot begin with `-`, or a path in the run's own
 //! folder, which is absolute. Everything else (prompts, the role's system prompt)
 //! goes by stdin or by file. In a terminal the role prompt is the last word of the
 //! command line, as a person would write it there: see [`Slot::Prompt`].
@@ -27,6 +27,10 @@ pub enum Slot {
     JoinedModel(&'static str),
     /// The option and then the model, where one was chosen.
     Model(&'static str),
+    /// The conversation in one word with its option, where the run goes on with one.
+    JoinedConversation(&'static str),
+    /// The option and then the conversation, where the run goes on with one.
+    Conversation(&'static str),
     /// The path of the role prompt in one word with its option, where there is a prompt.
     JoinedPromptFile(&'static str),
     /// The option and then the path of the role prompt, where there is a prompt.
@@ -130,12 +134,15 @@ fn fill(slot: Slot, run: &RunSpec) -> Vec<OsString> {
         vec![word]
     };
     let model = model.map(|model| std::ffi::OsStr::new(model.as_str()));
+    let conversation = run.conversation.as_ref().map(|id| std::ffi::OsStr::new(id.as_str()));
     let file = file.as_ref().map(|path| path.as_os_str());
     let apart = |option: &str, value: &std::ffi::OsStr| vec![option.into(), value.into()];
     match slot {
         Slot::Word(word) => vec![word.into()],
         Slot::JoinedModel(option) => model.map(|model| joined(option, model)).unwrap_or_default(),
         Slot::Model(option) => model.map(|model| apart(option, model)).unwrap_or_default(),
+        Slot::JoinedConversation(option) => conversation.map(|id| joined(option, id)).unwrap_or_default(),
+        Slot::Conversation(option) => conversation.map(|id| apart(option, id)).unwrap_or_default(),
         Slot::JoinedPromptFile(option) => file.map(|file| joined(option, file)).unwrap_or_default(),
         Slot::PromptFile(option) => file.map(|file| apart(option, file)).unwrap_or_default(),
         Slot::Prompt => has_prompt.then(|| prompt_word(&run.system_prompt).into()).into_iter().collect(),

@@ -305,6 +305,7 @@ mod tests {
             tool,
             program: "/bin/tool".into(),
             model: None,
+            conversation: None,
             working_dir: "/srv/project".into(),
             mode,
             without_project_settings: false,

@@ -9,7 +9,7 @@ use chatroom_protocol::api::auth::Decision;
 use chatroom_protocol::api::reports::TurnOutcome;
 use serde_json::{Value, json};
 
-use super::launch::Slot::{Model, Prompt, PromptFile, Word};
+use super::launch::Slot::{Conversation, Model, Prompt, PromptFile, Word};
 use super::parts::Parts;
 use super::{ESCAPE, Harness, Out, Project, Signal, TerminalForm, ToolSpec, content_text, start_of, text_of, unknown};
 use crate::supervisor::event::{RunEvent, Words};
@@ -19,7 +19,13 @@ pub(super) const SPEC: ToolSpec = ToolSpec {
     programs: &["pi"],
     version_args: &["--version"],
     // Its own parser takes the word after an option as the value, whatever it begins with; it knows no `=`.
-    argv: &[Word("--mode"), Word("rpc"), Model("--model"), PromptFile("--append-system-prompt")],
+    argv: &[
+        Word("--mode"),
+        Word("rpc"),
+        Model("--model"),
+        Conversation("--session-id"),
+        PromptFile("--append-system-prompt"),
+    ],
     ask_argv: None,
     auto_argv: &[],
     last_argv: &[],

@@ -1,8 +1,8 @@
 //! What of a run's events the server is told.
 
-use chatroom_protocol::RunId;
 use chatroom_protocol::api::agents::RunActivity;
 use chatroom_protocol::api::reports::Fact;
+use chatroom_protocol::{ConversationId, RunId};
 
 use crate::journal::{Entry, PromptStage, RunRecord};
 use crate::supervisor::event::{RunEvent, Sequenced};
@@ -16,6 +16,11 @@ pub(super) fn entries(run_id: RunId, event: Sequenced<RunEvent>) -> Vec<Entry> {
         RunEvent::Activity { activity: RunActivity::Exited } => return Vec::new(),
         RunEvent::Activity { activity } => Fact::RunActivity { run_id, activity },
         RunEvent::PromptSent { prompt_id, .. } => Fact::PromptSent { run_id, prompt_id },
+        RunEvent::Session { id } => match ConversationId::parse(&id) {
+            Ok(conversation) => Fact::ConversationBegun { run_id, conversation },
+            // What could be taken for an option is never given back to the tool.
+            Err(_) => return Vec::new(),
+        },
         RunEvent::PromptStarted { prompt_id } => Fact::PromptStarted { run_id, prompt_id },
         RunEvent::TurnEnded { prompt_id, outcome, detail } => Fact::TurnEnded { run_id, prompt_id, outcome, detail },
         RunEvent::PermissionAsked { permission_id, title, input, always, digest } => {

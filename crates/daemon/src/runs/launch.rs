@@ -70,6 +70,7 @@ pub(super) fn prepare(ground: &Ground, start: &StartRun) -> Result<RunSpec, Stri
         tool: start.tool,
         program,
         model: start.model.clone(),
+        conversation: start.conversation.clone(),
         working_dir,
         mode: start.mode,
         without_project_settings,

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use chatroom_protocol::api::agents::{PermissionMode, RunForm};
-use chatroom_protocol::{ModelId, RunId, Tool};
+use chatroom_protocol::{ConversationId, ModelId, RunId, Tool};
 use serde::{Deserialize, Serialize};
 
 /// A run, ready to be executed: every path resolved and every policy checked by the daemon.
@@ -20,6 +20,9 @@ pub struct RunSpec {
     /// The model, where one was chosen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<ModelId>,
+    /// The conversation it goes on with, in the words of its tool.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conversation: Option<ConversationId>,
     /// Where it works: absolute and canonical.
     pub working_dir: PathBuf,
     /// Whether it asks.

@@ -208,6 +208,7 @@ fn begun(tool: Tool) -> Conversation {
         tool,
         program: "/bin/tool".into(),
         model: None,
+        conversation: None,
         working_dir: "/srv/project".into(),
         mode,
         without_project_settings: false,

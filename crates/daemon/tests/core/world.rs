@@ -438,6 +438,7 @@ impl World {
             slot: self.slot.clone(),
             tool: Tool::Cursor,
             model: None,
+            conversation: None,
             working_dir: self.path("work").to_str().unwrap().to_owned(),
             mode: PermissionMode::Ask,
             form: RunForm::Managed,

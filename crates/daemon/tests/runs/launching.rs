@@ -15,6 +15,7 @@ fn run(tool: Tool, mode: PermissionMode) -> RunSpec {
         tool,
         program: "/bin/tool".into(),
         model: None,
+        conversation: None,
         working_dir: "/srv/project".into(),
         mode,
         without_project_settings: false,

@@ -6,10 +6,10 @@ use chatroom_daemon::process::tree::{self, Root};
 use chatroom_daemon::supervisor::client::Error;
 use chatroom_daemon::supervisor::event::RunEvent;
 use chatroom_daemon::supervisor::wire::{Done, Refused};
-use chatroom_protocol::Tool;
 use chatroom_protocol::api::agents::{PermissionMode, PermissionScope, RunActivity};
 use chatroom_protocol::api::auth::Decision;
 use chatroom_protocol::api::reports::{PermissionOutcome, TurnOutcome};
+use chatroom_protocol::{ConversationId, Tool};
 use chatroom_testkit::model::{Reply, Rule};
 use serde_json::json;
 
@@ -31,10 +31,10 @@ macro_rules! stories {
 }
 
 stories! {
-    Claude: claude { works_and_takes_more, asks_and_obeys, edits_are_asked_too, an_interrupt_keeps_the_run, a_stop_leaves_nothing, platform_verbs_need_nobody, secrets_stay_out, always_holds_for_the_run }
-    Opencode: opencode { works_and_takes_more, asks_and_obeys, edits_are_asked_too, an_interrupt_keeps_the_run, a_stop_leaves_nothing, platform_verbs_need_nobody, secrets_stay_out, always_holds_for_the_run }
-    Cursor: cursor { works_and_takes_more, asks_and_obeys, an_interrupt_keeps_the_run, a_stop_leaves_nothing, platform_verbs_need_nobody, always_holds_for_the_run }
-    Pi: pi { works_and_takes_more, an_interrupt_keeps_the_run, a_stop_leaves_nothing, secrets_stay_out }
+    Claude: claude { works_and_takes_more, asks_and_obeys, edits_are_asked_too, an_interrupt_keeps_the_run, a_stop_leaves_nothing, platform_verbs_need_nobody, secrets_stay_out, always_holds_for_the_run, a_conversation_goes_on }
+    Opencode: opencode { works_and_takes_more, asks_and_obeys, edits_are_asked_too, an_interrupt_keeps_the_run, a_stop_leaves_nothing, platform_verbs_need_nobody, secrets_stay_out, always_holds_for_the_run, a_conversation_goes_on }
+    Cursor: cursor { works_and_takes_more, asks_and_obeys, an_interrupt_keeps_the_run, a_stop_leaves_nothing, platform_verbs_need_nobody, always_holds_for_the_run, a_conversation_goes_on }
+    Pi: pi { works_and_takes_more, an_interrupt_keeps_the_run, a_stop_leaves_nothing, secrets_stay_out, a_conversation_goes_on }
 }
 
 /// A prompt makes the tool write a file; then it is idle and takes the next one.
@@ -351,5 +351,35 @@ async fn always_holds_for_the_run(tool: Tool) {
     let mut next = world.start(tool, PermissionMode::Ask).await;
     next.say(command).await;
     next.asked().await;
+    next.stop().await;
+}
+
+/// A later run goes on with the conversation of an earlier one, which nobody else has then.
+async fn a_conversation_goes_on(tool: Tool) {
+    let world = World::new().await;
+    let mut run = world.start(tool, PermissionMode::Auto).await;
+    run.tell("the word is plum [[say: noted]]").await;
+    let conversation = |run: &Run| {
+        let mut ids = run.events.iter().filter_map(|event| match &event.event {
+            RunEvent::Session { id } => Some(ConversationId::parse(id).expect("no option")),
+            _ => None,
+        });
+        ids.next_back().expect("it says which conversation it has")
+    };
+    let first = conversation(&run);
+    run.stop().await;
+
+    let mut spec = world.spec(tool, PermissionMode::Auto);
+    spec.conversation = Some(first.clone());
+    let mut next = Run::start(spec).await;
+    next.tell("which word? [[say: that one]]").await;
+    assert!(next.says(|text| text == "that one"), "{:#?}", next.story());
+    assert!(!next.says(|text| text == "noted" || text == "an old answer"), "what was said is not told again");
+    assert_eq!(conversation(&next), first);
+    if tool != Tool::Cursor {
+        let heard = world.model.requests();
+        let of_next = heard.iter().rev().find(|request| request.prompt().contains("which word?")).expect("heard");
+        assert!(of_next.body.to_string().contains("the word is plum"), "{}", of_next.body);
+    }
     next.stop().await;
 }

@@ -45,6 +45,7 @@ impl Replay {
             tool,
             program: "/bin/tool".into(),
             model: None,
+            conversation: None,
             working_dir: "/srv/project".into(),
             mode,
             without_project_settings: false,

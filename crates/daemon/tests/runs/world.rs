@@ -102,6 +102,7 @@ impl World {
             tool,
             program,
             model: None,
+            conversation: None,
             working_dir: self.work(),
             mode,
             without_project_settings: false,

@@ -179,6 +179,9 @@ pub struct AgentView {
     pub permissions: Vec<PermissionView>,
     /// Whether its user lets the other members of the room act through it.
     pub shared: bool,
+    /// Whether what is saved for it differs from what its live run was started with: the next run takes it.
+    #[serde(default)]
+    pub restart_needed: bool,
     /// The configurations the caller may see: one per machine of theirs.
     pub configs: Vec<AgentConfigView>,
 }

@@ -89,6 +89,9 @@ pub struct SendCommand {
     /// The role, for commands about an agent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub role: Option<Role>,
+    /// For start and restart: go on with the conversation of the role's last run on this machine.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub resume: bool,
 }
 
 /// A command as its sender sees it.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{CommandId, ModelId, PromptId, Role, RoomId, RunId, TaskId, Tool, UserId};
+use crate::{CommandId, ConversationId, ModelId, PromptId, Role, RoomId, RunId, TaskId, Tool, UserId};
 
 use super::agents::{PermissionMode, PermissionScope, RunActivity, RunForm};
 use super::auth::Decision;
@@ -156,6 +156,9 @@ pub struct StartRun {
     /// The model, where one was chosen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<ModelId>,
+    /// The conversation it goes on with, in the words of its tool.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conversation: Option<ConversationId>,
     /// Absolute path on this machine; checked against its policy.
     pub working_dir: String,
     /// Whether it asks.

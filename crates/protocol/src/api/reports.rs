@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{CommandId, PermissionId, PromptId, RunId, Timestamp};
+use crate::{CommandId, ConversationId, PermissionId, PromptId, RunId, Timestamp};
 
 use super::agents::RunActivity;
 use super::commands::CommandStatus;
@@ -73,6 +73,13 @@ pub enum Fact {
         run_id: RunId,
         /// What.
         activity: RunActivity,
+    },
+    /// A run has a conversation that a later one could go on with.
+    ConversationBegun {
+        /// Which.
+        run_id: RunId,
+        /// The tool's own id of it.
+        conversation: ConversationId,
     },
     /// A prompt was given to the tool.
     PromptSent {

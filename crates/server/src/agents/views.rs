@@ -1,7 +1,7 @@
 //! Agents as people see them. What concerns a person's machine alone is shown to that person alone.
 
 use chatroom_domain::agents::{Agent, CRASH_WINDOW_MS, Desired, Known, Outside, Permission, Run, status};
-use chatroom_domain::machines::Machine;
+use chatroom_domain::machines::{AgentConfig, Machine};
 use chatroom_domain::rooms::Room;
 use chatroom_domain::tasks::{Holder, Waiter};
 use chatroom_protocol::api::agents::{AgentStatus, AgentView, PermissionView, RunActivity, RunForm, RunView};
@@ -23,10 +23,21 @@ pub async fn views(db: &impl Access, room: &Room, viewer: UserId, now: Timestamp
         let outside = outside(role, &waiters, &working, now);
         let mut view = one(db, room, role, viewer, outside, now).await?;
         let own = configs.iter().filter(|config| config.role == *role);
+        view.restart_needed = own.clone().any(|config| runs_otherwise(&view, config));
         view.configs = own.cloned().map(machines::configs::view).collect();
         views.push(view);
     }
     Ok(views)
+}
+
+/// Returns whether a live run was started with something else than what is saved for it now.
+fn runs_otherwise(view: &AgentView, config: &AgentConfig) -> bool {
+    view.run.as_ref().is_some_and(|run| {
+        run.exited_at.is_none()
+            && run.machine_id == config.machine
+            && (run.tool, &run.model, &run.working_dir, run.mode, run.form)
+                != (config.tool, &config.model, &config.working_dir, config.mode, config.form)
+    })
 }
 
 /// Returns the roles whose task somebody works on in a shell.
@@ -95,6 +106,7 @@ async fn one(
         run: run.map(|run| run_view(run, viewer)),
         permissions: if own { asked.into_iter().map(permission).collect() } else { Vec::new() },
         shared: slot.shared,
+        restart_needed: false,
         configs: Vec::new(),
     })
 }

@@ -44,6 +44,7 @@ pub(super) async fn apply(work: &mut Work, machine: &Machine, report: Report) ->
         }
         Fact::RunStarted { run_id, .. }
         | Fact::RunActivity { run_id, .. }
+        | Fact::ConversationBegun { run_id, .. }
         | Fact::PromptSent { run_id, .. }
         | Fact::PromptStarted { run_id, .. }
         | Fact::TurnEnded { run_id, .. }
@@ -86,6 +87,10 @@ async fn of_run(work: &mut Work, room: &Room, mut run: Run, report: Report) -> R
             // Its prompts may go out now.
             work.touch(Topic::Machine(run.machine));
             Ok(())
+        }
+        Fact::ConversationBegun { conversation, .. } => {
+            run.conversation = Some(conversation);
+            Ok(chatroom_store::runs::update(&work.tx, &run).await?)
         }
         Fact::RunActivity { activity, .. } => activity_is(work, room, run, activity).await,
         Fact::PromptSent { prompt_id, .. } => {

@@ -25,6 +25,7 @@ use crate::app::{App, Topic, Work};
 use crate::error::Error;
 use crate::{agents, machines, rooms};
 
+use start::Talk;
 pub use stop::stop_slot;
 
 /// What a daemon is asked to do when a start finds an older run in its place.
@@ -42,15 +43,19 @@ pub async fn send(work: &mut Work, user: UserId, id: MachineId, body: SendComman
     match (body.kind, body.chatroom_id, body.role) {
         (kind, Some(room), Some(role)) if kind.wants_agent() => {
             if kind == CommandType::StopAgent {
+                if body.resume {
+                    return Err(MachineError::BadCommand("a stop resumes nothing; send it without resume").into());
+                }
                 let room = stop::place(work, &machine, room, &role).await?;
                 stop::stop(work, user, &machine, &room, &role).await
             } else {
                 let room = rooms::find(&work.tx, room, user).await?;
                 room.role(&role)?;
-                start::start(work, user, &machine, kind, &room, &role).await
+                let talk = if body.resume { Talk::Last } else { Talk::New };
+                start::start(work, user, &machine, kind, &room, &role, talk).await
             }
         }
-        (kind, None, None) if !kind.wants_agent() => {
+        (kind, None, None) if !kind.wants_agent() && !body.resume => {
             let command = draft(work, user, &machine, kind, None)?;
             queue(work, &command, String::new()).await?;
             Ok(command)
@@ -58,7 +63,10 @@ pub async fn send(work: &mut Work, user: UserId, id: MachineId, body: SendComman
         (kind, ..) if kind.wants_agent() => {
             Err(MachineError::BadCommand("a command about an agent names a chatroomId and a role").into())
         }
-        _ => Err(MachineError::BadCommand("this command names neither a chatroomId nor a role").into()),
+        _ => {
+            Err(MachineError::BadCommand("this command names neither a chatroomId nor a role, and resumes nothing")
+                .into())
+        }
     }
 }
 

@@ -6,10 +6,10 @@ use chatroom_domain::commands::{Command, StartPlan, plan_start};
 use chatroom_domain::machines::{AgentConfig, Machine, MachineError};
 use chatroom_domain::rooms::Room;
 use chatroom_domain::secrets::TokenKind;
-use chatroom_protocol::api::agents::{PermissionMode, RunActivity};
+use chatroom_protocol::api::agents::{PermissionMode, RunActivity, RunForm};
 use chatroom_protocol::api::commands::CommandType;
 use chatroom_protocol::api::daemon::{Slot, StartRun};
-use chatroom_protocol::{Role, RunId, UserId};
+use chatroom_protocol::{ConversationId, Role, RunId, UserId};
 
 use super::{Sealed, at_once, draft, queue, seal};
 use crate::agents;
@@ -17,6 +17,15 @@ use crate::app::Work;
 use crate::error::Error;
 use crate::rooms::prompts::{Loop, role_prompt};
 use crate::tasks::wait::present;
+
+/// Which conversation a run has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Talk {
+    /// A new one.
+    New,
+    /// That of the role's last run on the machine.
+    Last,
+}
 
 /// Starts the agent of a role on a machine, or restarts it, as a person asks. A start while one is under way joins it.
 pub(super) async fn start(
@@ -26,6 +35,7 @@ pub(super) async fn start(
     kind: CommandType,
     room: &Room,
     role: &Role,
+    talk: Talk,
 ) -> Result<Command, Error> {
     let slot = agents::slot(&work.tx, room.id, role).await?;
     let live = agents::live_run(&work.tx, room.id, role).await?;
@@ -42,7 +52,7 @@ pub(super) async fn start(
     };
     // Its crashes count from here on.
     let slot = Agent { counted_from: work.now, ..slot };
-    begin(work, machine, room, slot, &mut command, replaces).await?;
+    begin(work, machine, room, slot, &mut command, replaces, talk).await?;
     Ok(command)
 }
 
@@ -51,7 +61,7 @@ pub(crate) async fn again(work: &mut Work, machine: &Machine, room: &Room, slot:
     let role = slot.role.clone();
     let replaces = agents::live_run(&work.tx, room.id, &role).await?.is_some();
     let mut command = draft(work, machine.user, machine, CommandType::StartAgent, Some((room, &role)))?;
-    begin(work, machine, room, slot, &mut command, replaces).await
+    begin(work, machine, room, slot, &mut command, replaces, Talk::New).await
 }
 
 /// Checks what is saved and writes down all that makes the machine start it. What is refused has changed nothing.
@@ -62,18 +72,46 @@ async fn begin(
     slot: Agent,
     command: &mut Command,
     replaces: bool,
+    talk: Talk,
 ) -> Result<(), Error> {
     let role = slot.role.clone();
     let config = chatroom_store::configs::find(&work.tx, machine.id, room.id, &role)
         .await?
         .ok_or(MachineError::NotConfigured)?;
     check(machine, &config)?;
-    let run = run(work, command, machine, config)?;
+    let conversation = match talk {
+        Talk::New => None,
+        Talk::Last => Some(last(work, machine, &slot, &config).await?),
+    };
+    let run = Run { conversation, ..run(work, command, machine, config)? };
     command.run = Some(run.id);
     write(work, slot, command, &run, room, replaces).await?;
     let outcome = Some(run.tool.to_string());
     agents::tell(work, room, &role, "agent.starting", Some(run.id), outcome).await?;
     agents::offer(work, room, &role).await
+}
+
+/// Returns the conversation of the role's last run, if a run as it is saved now can go on with it.
+///
+/// One process has it at a time: a slot has one run, which is over before the next begins.
+async fn last(work: &Work, machine: &Machine, slot: &Agent, config: &AgentConfig) -> Result<ConversationId, Error> {
+    let last = match slot.run {
+        Some(run) => chatroom_store::runs::of(&work.tx, run).await?,
+        None => None,
+    };
+    let refused = |why: &str| MachineError::CannotResume(why.to_owned());
+    let last = last.filter(|run| run.machine == machine.id);
+    let last = last.ok_or_else(|| refused("this role has not run on this machine"))?;
+    if config.form == RunForm::Terminal || last.form == RunForm::Terminal {
+        return Err(refused("what runs in a terminal is resumed there, by the program itself").into());
+    }
+    if last.tool != config.tool {
+        return Err(MachineError::CannotResume(format!("it was one of {}, not of {}", last.tool, config.tool)).into());
+    }
+    if last.working_dir != config.working_dir {
+        return Err(refused("it was in another folder than is saved now").into());
+    }
+    Ok(last.conversation.ok_or_else(|| refused("the last run has not told of one"))?)
 }
 
 /// Checks what was saved against what the machine has.
@@ -103,6 +141,7 @@ fn run(work: &Work, command: &Command, machine: &Machine, config: AgentConfig) -
         activity: RunActivity::Starting,
         pid: None,
         start_time: None,
+        conversation: None,
         awaiting_handoff: false,
         created_at: work.now,
         exited_at: None,
@@ -143,6 +182,7 @@ async fn write(
         slot: Slot { chatroom_id: room.id, role: run.role.clone() },
         tool: run.tool,
         model: run.model.clone(),
+        conversation: run.conversation.clone(),
         working_dir: run.working_dir.clone(),
         mode: run.mode,
         form: run.form,

@@ -246,6 +246,7 @@ fn machine(error: &MachineError) -> (StatusCode, ErrorCode) {
         E::ToolMissing(_) => (S::CONFLICT, ErrorCode::ToolMissing),
         E::NotConfigured => (S::CONFLICT, ErrorCode::NotConfigured),
         E::CannotAsk(_) => (S::CONFLICT, ErrorCode::NotPermitted),
+        E::CannotResume(_) => (S::CONFLICT, ErrorCode::CannotResume),
         E::RunsElsewhere => (S::CONFLICT, ErrorCode::RunsElsewhere),
         E::TooManyCommands => (S::TOO_MANY_REQUESTS, ErrorCode::TooManyCommands),
         E::BadCommand(_) | E::BadText { .. } => (S::BAD_REQUEST, ErrorCode::InvalidRequest),

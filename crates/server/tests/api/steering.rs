@@ -3,11 +3,11 @@
 use chatroom_protocol::api::agents::PermissionScope;
 use chatroom_protocol::api::daemon::{ChangePrompt, PromptFrom};
 use chatroom_protocol::api::reports::{Fact, TurnOutcome};
-use chatroom_protocol::{ErrorCode, PermissionId};
-use chatroom_testkit::fake_daemon::Manner;
+use chatroom_protocol::{ConversationId, ErrorCode, PermissionId};
+use chatroom_testkit::fake_daemon::{FakeDaemon, Manner};
 use serde_json::{Value, json};
 
-use crate::stage::Stage;
+use crate::stage::{Stage, save};
 
 #[tokio::test]
 async fn the_machine_is_told_who_steers() {
@@ -148,4 +148,61 @@ async fn a_follow_up_is_changed_and_taken_back_until_the_machine_says_it_is_give
     stage.online(false).await;
     let away = stage.alice.put(&early, follow("away")).await;
     assert_eq!((away.status, away.text("code")), (409, "machine_offline"), "{}", away.raw);
+}
+
+#[tokio::test]
+async fn a_start_goes_on_with_the_last_conversation_where_there_is_one() {
+    let stage = Stage::set().await;
+    let mut daemon = stage.connect().await;
+    let resume = |kind: &str| json!({ "type": kind, "chatroomId": stage.room_id(), "role": "builder", "resume": true });
+    let refused = async |why: &str| {
+        let refused = stage.send(&stage.alice, resume("start-agent")).await;
+        assert_eq!((refused.status, refused.text("code")), (409, "cannot_resume"), "{}", refused.raw);
+        assert!(refused.text("detail").contains(why), "{}", refused.raw);
+    };
+    refused("has not run on this machine").await;
+    for bad in [json!({ "type": "ping", "resume": true }), resume("stop-agent")] {
+        assert_eq!(stage.send(&stage.alice, bad).await.status, 400);
+    }
+    stage.command("start-agent").await;
+    let run_id = daemon.started(&daemon.command(1).await).await;
+    assert_eq!(daemon.command(1).await.start.unwrap().conversation, None);
+    let exited = |run_id| Fact::RunExited { run_id, requested: true, reason: "stopped".into() };
+    let stop = async |daemon: &mut FakeDaemon, run_id| {
+        stage.command("stop-agent").await;
+        daemon.report([exited(run_id)]).await;
+    };
+    stop(&mut daemon, run_id).await;
+    refused("has not told of one").await;
+
+    stage.command("start-agent").await;
+    let run_id = daemon.started(&daemon.command(3).await).await;
+    let conversation = ConversationId::parse("ses_1-2.3").unwrap();
+    daemon.report([Fact::ConversationBegun { run_id, conversation: conversation.clone() }]).await;
+    // What is saved is for the next run, and the live one says so.
+    let config = |model: &str, dir: &str| json!({ "agentType": "claude", "workingDir": dir, "model": model });
+    assert_eq!(stage.agent(&stage.alice, "builder").await["restartNeeded"], false);
+    save(&stage.alice, &stage.laptop, &stage.room, "builder", config("other-1", "/srv/app")).await;
+    assert_eq!(stage.agent(&stage.alice, "builder").await["restartNeeded"], true);
+    assert_eq!(stage.agent(&stage.bob, "builder").await["restartNeeded"], false, "that is its user's to know");
+    stop(&mut daemon, run_id).await;
+    let started = stage.send(&stage.alice, resume("start-agent")).await;
+    assert_eq!(started.status, 201, "{}", started.raw);
+    let start = daemon.command(5).await.start.unwrap();
+    assert_eq!(start.conversation.as_ref(), Some(&conversation));
+    assert_eq!(start.model.as_ref().map(ToString::to_string).as_deref(), Some("other-1"));
+    let run_id = daemon.started(&daemon.command(5).await).await;
+    assert_eq!(stage.agent(&stage.alice, "builder").await["restartNeeded"], false);
+
+    // A restart goes on as well, though the tool has not told of it again.
+    assert_eq!(stage.send(&stage.alice, resume("restart-agent")).await.status, 201);
+    assert_eq!(daemon.command(6).await.start.unwrap().conversation, Some(conversation));
+    daemon.report([exited(run_id)]).await;
+    let run_id = daemon.started(&daemon.command(6).await).await;
+    stop(&mut daemon, run_id).await;
+    save(&stage.alice, &stage.laptop, &stage.room, "builder", config("other-1", "/srv/other")).await;
+    refused("another folder").await;
+    let pi = json!({ "agentType": "pi", "workingDir": "/srv/app", "mode": "auto" });
+    save(&stage.alice, &stage.laptop, &stage.room, "builder", pi).await;
+    refused("it was one of claude, not of pi").await;
 }

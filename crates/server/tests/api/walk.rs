@@ -280,6 +280,7 @@ async fn run(world: &World, user: &User, room: &str, machine: &str) -> Client {
         activity: RunActivity::Idle,
         pid: None,
         start_time: None,
+        conversation: None,
         awaiting_handoff: false,
         created_at: work.now,
         exited_at: None,

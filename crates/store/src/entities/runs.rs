@@ -30,6 +30,7 @@ pub struct Model {
     pub exit_reason: Option<String>,
     pub crashed: bool,
     pub trouble: Option<String>,
+    pub conversation: Option<String>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -26,6 +26,7 @@ fn run(cast: &Cast, n: u128) -> Run {
         activity: RunActivity::Starting,
         pid: None,
         start_time: None,
+        conversation: None,
         awaiting_handoff: false,
         created_at: after(i64::try_from(n).unwrap()),
         exited_at: None,

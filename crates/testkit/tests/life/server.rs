@@ -134,6 +134,7 @@ impl Server {
             slot: self.slot(),
             tool: Tool::Claude,
             model: None,
+            conversation: None,
             working_dir: "/tmp".into(),
             mode: PermissionMode::Auto,
             form: RunForm::Managed,

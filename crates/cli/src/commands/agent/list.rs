@@ -25,6 +25,14 @@ pub async fn run(verb: &List, shell: &Shell) -> Result<ExitCode> {
         let rows: Vec<_> = agents.agents.iter().map(|agent| row(agent, &machines)).collect();
         let mut text = output::table(&["ROLE", "STATUS", "TOOL", "MACHINE", "WHY"], &rows);
         for agent in &agents.agents {
+            if agent.restart_needed {
+                let _ = write!(
+                    text,
+                    "\n`{role}` runs with what was saved when it was started; to use what is saved now:\n    chatroom agent \
+                     restart --chatroom-id={room} --role={role}\n",
+                    role = agent.role,
+                );
+            }
             for asked in &agent.permissions {
                 let _ = write!(
                     text,

@@ -74,7 +74,7 @@ pub async fn run(verb: Start, shell: &Shell) -> Result<ExitCode> {
             ));
         }
     }
-    steer::send(&client, machine, room, role, CommandType::StartAgent, verb.target.format).await
+    steer::send(&client, machine, room, role, CommandType::StartAgent, verb.resume.talk(), verb.target.format).await
 }
 
 /// Makes a folder's name absolute, if it is a folder of this computer.

@@ -22,8 +22,17 @@ const PATIENCE: Duration = Duration::from_secs(130);
 /// How often the outcome is looked for.
 const EVERY: Duration = Duration::from_millis(300);
 
+/// Which conversation a run has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Talk {
+    /// A new one.
+    New,
+    /// That of the role's last run on the machine.
+    Last,
+}
+
 /// Stops or restarts an agent.
-pub async fn command(verb: &OnMachine, kind: CommandType, shell: &Shell) -> Result<ExitCode> {
+pub async fn command(verb: &OnMachine, kind: CommandType, talk: Talk, shell: &Shell) -> Result<ExitCode> {
     let (room, role) = verb.place.parse()?;
     let client = Client::person(shell)?;
     let agent = find(&client, room, &role).await?;
@@ -35,7 +44,7 @@ pub async fn command(verb: &OnMachine, kind: CommandType, shell: &Shell) -> Resu
             None => start::choose(shell, &agent, &machines)?,
         },
     };
-    send(&client, machine, room, role, kind, verb.format).await
+    send(&client, machine, room, role, kind, talk, verb.format).await
 }
 
 /// Sends a command, waits for its outcome and prints it.
@@ -45,9 +54,10 @@ pub async fn send(
     room: RoomId,
     role: Role,
     kind: CommandType,
+    talk: Talk,
     format: Format,
 ) -> Result<ExitCode> {
-    let body = SendCommand { kind, chatroom_id: Some(room), role: Some(role) };
+    let body = SendCommand { kind, chatroom_id: Some(room), role: Some(role), resume: talk == Talk::Last };
     let sent = client.command(machine, &body).await?;
     let command = outcome(client, sent).await?;
     let result = command.result.as_deref().map(output::one_line).unwrap_or_default();
