@@ -21,7 +21,10 @@ use chatroom_protocol::api::daemon::{
 };
 use chatroom_protocol::api::machines::{MachineCredential, ToolFacts};
 use chatroom_protocol::api::reports::Fact;
-use chatroom_protocol::{ErrorCode, MachineId, PROTOCOL_VERSION, PermissionId, Problem, PromptId, RunId, Tool};
+use chatroom_protocol::transcript::{RunEvent, Sequenced};
+use chatroom_protocol::{
+    ErrorCode, MachineId, PROTOCOL_VERSION, PermissionId, Problem, PromptId, RunId, Timestamp, Tool,
+};
 use chatroom_tunnel::{Conn, Dial, DialError, dial};
 use futures_util::stream::{self, StreamExt as _};
 use reqwest::header::{HeaderMap, HeaderValue};
@@ -303,6 +306,31 @@ impl FakeDaemon {
         }
         let answer = computer.client.send(request).await;
         assert_eq!(answer.status, 204, "{}", answer.raw);
+    }
+
+    /// Sends a transcript of more than so many million bytes, events of 10 kB each; returns the number of the last.
+    ///
+    /// The output of event number N ends with `-N`.
+    pub async fn write_much(&self, run: RunId, megabytes: u64) -> u64 {
+        const SIZE: usize = 10_000;
+        const TOGETHER: u64 = 350;
+        let computer = &self.said.computer;
+        let path = format!("{}/runs/{run}/transcript", computer.path());
+        let mut last = 0;
+        while last * (SIZE as u64) < megabytes * 1_000_000 {
+            let lines = (last + 1..=last + TOGETHER).map(|seq| {
+                let output = format!("{seq:->SIZE$}");
+                let event = RunEvent::ToolResult { id: seq.to_string(), output, is_error: false };
+                serde_json::to_string(&Sequenced { seq, at: Timestamp(1), event }).expect("JSON")
+            });
+            let body = format!("[{}]", lines.collect::<Vec<_>>().join(","));
+            let request =
+                computer.client.request(reqwest::Method::POST, &path).header("content-type", "application/json");
+            let answer = computer.client.send(request.body(body)).await;
+            assert_eq!(answer.status, 204, "{}", answer.raw);
+            last += TOGETHER;
+        }
+        last
     }
 
     /// Reports as told.

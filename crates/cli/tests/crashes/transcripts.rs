@@ -140,8 +140,8 @@ async fn every_reader_ends_with_the_same_transcript_whoever_is_killed() {
     let mut more = async |plant: &mut Plant, times: u32| {
         for role in &roles {
             said += 1;
-            let words: String =
-                (0..times).map(|word| format!("[[say: {role} {said}.{word} and on]] [[run: sleep 0.1]] ")).collect();
+            let words = (0..times).map(|word| format!("[[say: {role} {said}.{word} and on]] [[run: sleep 0.1]]"));
+            let words = words.collect::<Vec<_>>().join(" ");
             let path = format!("/api/chatrooms/{room}/agents/{role}/follow-up");
             insist(plant, &path, &json!({ "text": words })).await;
         }

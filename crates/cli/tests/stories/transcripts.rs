@@ -1,9 +1,7 @@
 //! A transcript of 100 MB on a real server: what it costs to read it.
 
-use chatroom_protocol::Tool;
-use chatroom_protocol::transcript::{RunEvent, Sequenced};
-use chatroom_protocol::{RunId, Timestamp};
-use chatroom_testkit::fake_daemon::Computer;
+use chatroom_protocol::{RunId, Tool};
+use chatroom_testkit::fake_daemon::{Computer, FakeDaemon};
 use chatroom_testkit::world::{Answer, Client};
 use nix::sys::signal::Signal;
 use reqwest::Method;
@@ -14,8 +12,6 @@ use crate::trouble::Visitor;
 use crate::up::free_port;
 
 const LAPTOP: &str = "8f14e45f-ceea-467f-a0e6-3f1c9d1f0a07";
-/// Bytes of one event's text, events of one append, and appends.
-const SHAPE: (usize, u64, u64) = (10_000, 350, 29);
 /// How much more memory the server may have while all of it is read: pages under way, not the whole.
 const MORE: u64 = 48 << 20;
 
@@ -25,8 +21,8 @@ fn memory(running: &Running) -> u64 {
     about.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok()).expect("its pages") * 4096
 }
 
-/// Starts an agent of a laptop that is connected, and returns its run and whoever may read it.
-async fn run(ada: &Visitor) -> (Computer, RunId, Client) {
+/// Starts an agent of a laptop that is connected; returns the laptop, the run and whoever may read it.
+async fn run(ada: &Visitor) -> (FakeDaemon, RunId, Client) {
     let started = ada.send(Method::POST, "/api/auth/device", json!({ "device": "desk", "version": "0.1.0" })).await;
     let decide = format!("/api/auth/device/{}", started.text("userCode"));
     ada.send(Method::POST, &decide, json!({ "decision": "allow" })).await;
@@ -44,7 +40,7 @@ async fn run(ada: &Visitor) -> (Computer, RunId, Client) {
     let sent = person.post(&format!("{}/commands", laptop.path()), start).await;
     assert_eq!(sent.status, 201, "{}", sent.raw);
     let run = daemon.started(&daemon.command(1).await).await;
-    (laptop, run, person)
+    (daemon, run, person)
 }
 
 async fn read(person: &Client, path: &str) -> Answer {
@@ -58,23 +54,8 @@ async fn a_long_transcript_is_read_without_holding_it_in_memory() {
     let (desk, port) = (Desk::new(), free_port());
     let running = desk.start(&format!("server --port {port}"));
     let ada = Visitor::arrive(&running, port).await;
-    let (laptop, run, person) = run(&ada).await;
-    let (size, events, appends) = SHAPE;
-    let mut last = 0;
-    for append in 0..appends {
-        let lines = (1..=events).map(|number| {
-            let seq = append * events + number;
-            let output = format!("{seq:->size$}");
-            let event = RunEvent::ToolResult { id: seq.to_string(), output, is_error: false };
-            serde_json::to_string(&Sequenced { seq, at: Timestamp(1), event }).expect("JSON")
-        });
-        let body = format!("[{}]", lines.collect::<Vec<_>>().join(","));
-        let path = format!("{}/runs/{run}/transcript", laptop.path());
-        let request = laptop.client.request(Method::POST, &path).header("content-type", "application/json");
-        let sent = laptop.client.send(request.body(body)).await;
-        assert_eq!(sent.status, 204, "{}", sent.raw);
-        last = (append + 1) * events;
-    }
+    let (daemon, run, person) = run(&ada).await;
+    let last = daemon.write_much(run, 101).await;
     let path = format!("/api/runs/{run}/transcript");
     // What writing and a first read need is there from then on.
     read(&person, &path).await;

@@ -15,6 +15,7 @@ mod seed;
 mod server;
 mod storm;
 mod streams;
+mod transcripts;
 mod tunnel;
 mod tunnels;
 mod waiters;
@@ -38,6 +39,8 @@ enum What {
     Tunnel(Tunnel),
     /// Durable streams, beside the server of the protocol's authors
     Streams(Streams),
+    /// A long transcript: its end, one line of it, a hit in it
+    Transcripts(Transcripts),
     /// Many machines in one process; `dispatch` starts it
     #[command(hide = true)]
     Machines(tunnels::Machines),
@@ -85,6 +88,20 @@ enum DatabaseKind {
     Sqlite,
     /// A cluster of its own, durable as in production
     Postgres,
+}
+
+/// How large a run is.
+#[derive(Debug, Clone, Args)]
+struct Transcripts {
+    /// The `chatroom` program to measure
+    #[arg(long)]
+    program: PathBuf,
+    /// How long the transcript is, in million bytes
+    #[arg(long, default_value_t = 101)]
+    megabytes: u64,
+    /// How often each is measured
+    #[arg(long, default_value_t = 100)]
+    times: usize,
 }
 
 /// How large a run is.
@@ -140,6 +157,7 @@ fn main() -> anyhow::Result<()> {
             What::Dispatch(scale) => dispatch::run(scale.settled()).await,
             What::Tunnel(scale) => tunnel::run(&scale.settled()).await,
             What::Streams(scale) => streams::run(&scale.settled()).await,
+            What::Transcripts(scale) => transcripts::run(scale).await,
             What::Machines(machines) => tunnels::run(machines).await,
         }
     })
