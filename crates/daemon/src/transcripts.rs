@@ -85,7 +85,7 @@ impl Transcripts {
     pub async fn finish(&self, limit: Duration) {
         let (done, all) = oneshot::channel();
         let _ = self.0.send(News::Last(done));
-        if timeout(limit, all).await.is_err() {
+        if !matches!(timeout(limit, all).await, Ok(Ok(()))) {
             tracing::info!("the rest of what agents said is sent at the next start");
         }
     }
@@ -122,6 +122,8 @@ impl Sender {
                 biased;
                 news = self.news.recv() => match news {
                     Some(News::Grew(run)) => self.look(run, &link),
+                    // A server that is away is not waited for.
+                    Some(News::Last(done)) if !self.tasks.is_empty() && !link.borrow().connected => return drop(done),
                     Some(News::Last(done)) => last = Some(done),
                     None => return,
                 },
@@ -244,7 +246,6 @@ impl Sending {
 
     /// Sends all there is.
     async fn send(&mut self) -> Result<Progress, SendError> {
-        let _place = self.ground.places.acquire().await;
         let file = match File::open(self.ground.home.run_dir(self.run).join(EVENTS)) {
             // It was never started.
             Err(error) if error.kind() == io::ErrorKind::NotFound && self.is_over() => return Ok(Progress::Whole),
@@ -258,6 +259,8 @@ impl Sending {
             return Err(SendError::Elsewhere);
         }
         loop {
+            // For one batch at a time: a run that never pauses leaves room for the others.
+            let place = self.ground.places.acquire().await;
             // Before the file is read: what an ended run wrote is all there then.
             let is_over = self.is_over();
             let batch = read(Arc::clone(&file), position).await?;
@@ -291,6 +294,7 @@ impl Sending {
                 return Ok(Progress::Whole);
             }
             position = now_at;
+            drop(place);
             sleep(PAUSE).await;
         }
     }
