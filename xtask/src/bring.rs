@@ -62,7 +62,7 @@ fn packages() -> anyhow::Result<()> {
 }
 
 /// Installs the agent programs and checks that each one starts.
-fn programs() -> anyhow::Result<()> {
+pub fn programs() -> anyhow::Result<()> {
     let node = node()?;
     let installed = install("agents/programs", node.as_deref())?;
     let bin = installed.join("node_modules/.bin");

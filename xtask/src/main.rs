@@ -1,4 +1,4 @@
-//! What CI and people run: `cargo xtask test`, `soak`, `bench`, `openapi`, `bring`.
+//! What CI and people run: `cargo xtask test`, `soak`, `bench`, `openapi`, `record`, `bring`.
 //!
 //! It depends on nothing of ours, so that it builds in seconds and works while the rest does not.
 
@@ -9,6 +9,7 @@ mod bring;
 mod conformance;
 mod database;
 mod openapi;
+mod record;
 #[cfg(test)]
 mod rules;
 mod schemathesis;
@@ -42,6 +43,8 @@ enum Verb {
         #[arg(long)]
         check: bool,
     },
+    /// Records the talks with the pinned agent programs again, which the tests of the harnesses replay
+    Record,
     /// Repeats the stories that depend on timing
     Soak {
         /// How often; the whole is meant for 20
@@ -67,6 +70,7 @@ fn main() -> ExitCode {
         Verb::Test => test::run(),
         Verb::Bring => bring::all(),
         Verb::Conformance => conformance::check(),
+        Verb::Record => record::all(),
         Verb::Openapi { check: true } => openapi::check(),
         Verb::Openapi { check: false } => openapi::write(),
         Verb::Soak { times, seed, only } => soak::run(times, seed, only.as_deref()),

@@ -10,10 +10,9 @@ use crate::stories::HAND_OFF;
 
 /// Returns what happened in a run: when, `type` and what tells it from others.
 async fn transcript(desk: &Desk<'_>, run: &str) -> Vec<(i64, String, String)> {
-    let log = desk.user.get(&format!("/api/runs/{run}/log")).await;
-    assert_eq!(log.status, 200, "{}", log.raw);
-    let each = log.raw.lines().map(|line| {
-        let line: Value = serde_json::from_str(line).expect("JSON");
+    let there = desk.user.get(&format!("/api/machines/{}/runs/{run}/transcript", desk.laptop.id)).await;
+    assert_eq!(there.status, 200, "{}", there.raw);
+    let each = there.body.as_array().expect("events").iter().map(|line| {
         let event = &line["event"];
         let about = [&event["text"], &event["outcome"], &event["by"]["name"], &event["input"], &event["id"]];
         let about = about.into_iter().find_map(Value::as_str).unwrap_or_default();

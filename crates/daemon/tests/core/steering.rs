@@ -32,10 +32,11 @@ impl World {
             .await
     }
 
-    /// What the log of a run says, one event a line.
+    /// What the transcript of a run says, event by event.
     async fn log(&self, run: RunId) -> Vec<Value> {
-        let log = self.server.ask("GET", &format!("/agents/{run}/log"), None).await.1;
-        log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["event"].take()).collect()
+        let log = self.server.ask("GET", &format!("/agents/{run}/transcript"), None).await.1;
+        let mut events: Vec<Value> = serde_json::from_str(&log).unwrap();
+        events.iter_mut().map(|event| event["event"].take()).collect()
     }
 
     async fn asked(&self) -> (PermissionId, String) {

@@ -1,7 +1,8 @@
 //! Recorded talks with the real programs: what they said in, what it meant out.
 //!
-//! A transcript has a line per line of the talk: `<` went to the program, `>` came
-//! from it. It was cut down to what matters; nothing in it was made up.
+//! A transcript begins with the version of the program and has a line per line of
+//! the talk: `<` went to the program, `>` came from it. `cargo xtask record` makes
+//! them; nothing in them is made up.
 
 use chatroom_daemon::harness::{Harness, Out, driver, feed};
 use chatroom_daemon::supervisor::RunSpec;
@@ -62,7 +63,7 @@ impl Replay {
     fn told(mut self, transcript: &str) -> String {
         let mut out = Out::default();
         self.harness.begin(&mut out);
-        for line in transcript.lines() {
+        for line in transcript.lines().filter(|line| !line.starts_with('#')) {
             let (side, line) = line.split_at(2);
             if side == "< " {
                 self.sent(&serde_json::from_str(line).expect("JSON"));
@@ -162,5 +163,37 @@ impl Replay {
 
     fn rename(&mut self, theirs: &Value, ours: &str) {
         self.renamed.push((theirs.to_string(), format!("\"{ours}\"")));
+    }
+}
+
+#[test]
+fn each_recording_is_of_the_program_that_is_pinned() {
+    let pinned: Value =
+        serde_json::from_str(include_str!("../../../../xtask/agents/programs/package.json")).expect("JSON");
+    for (tool, package, recordings) in [
+        (
+            Tool::Claude,
+            "@anthropic-ai/claude-code",
+            [include_str!("../transcripts/claude/session.txt"), include_str!("../transcripts/claude/dead-token.txt")],
+        ),
+        (
+            Tool::Opencode,
+            "opencode-ai",
+            [
+                include_str!("../transcripts/opencode/session.txt"),
+                include_str!("../transcripts/opencode/dead-token.txt"),
+            ],
+        ),
+        (
+            Tool::Pi,
+            "@earendil-works/pi-coding-agent",
+            [include_str!("../transcripts/pi/session.txt"), include_str!("../transcripts/pi/dead-token.txt")],
+        ),
+    ] {
+        let version = pinned["dependencies"][package].as_str().expect("a version");
+        for recording in recordings {
+            let recorded = recording.lines().next().unwrap_or_default();
+            assert_eq!(recorded, format!("# {tool} {version}"), "record it again: cargo xtask record");
+        }
     }
 }
