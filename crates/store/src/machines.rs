@@ -293,10 +293,26 @@ pub async fn disconnected(tx: &Tx, id: MachineId, at: Timestamp) -> Result<(), S
     Ok(())
 }
 
-/// Returns how far the journal of a machine has been applied.
-pub async fn watermark(db: &impl Access, id: MachineId) -> Result<Option<Watermark>, StoreError> {
+/// A machine with what only the platform keeps of it.
+#[derive(Debug, Clone)]
+pub struct Known {
+    /// The machine.
+    pub machine: Machine,
+    /// What proves us to it, sealed.
+    pub platform_token_sealed: Option<String>,
+    /// How far its journal has been applied.
+    pub watermark: Watermark,
+}
+
+/// Looks up all that is known of a machine, in one question.
+pub async fn known(db: &impl Access, id: MachineId) -> Result<Option<Known>, StoreError> {
     let row = machines::Entity::find_by_id(id.to_string()).one(db.connection()).await?;
-    row.map(|row| Ok(Watermark { journal: row.journal_id, applied: count(TABLE, row.applied_seq)? })).transpose()
+    row.map(|row| {
+        let watermark = Watermark { journal: row.journal_id.clone(), applied: count(TABLE, row.applied_seq)? };
+        let platform_token_sealed = row.platform_token_sealed.clone();
+        Ok(Known { machine: machine(row)?, platform_token_sealed, watermark })
+    })
+    .transpose()
 }
 
 /// Writes how far the journal of a machine has been applied.

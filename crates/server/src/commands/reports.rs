@@ -8,6 +8,7 @@
 use chatroom_domain::machines::MachineError;
 use chatroom_protocol::MachineId;
 use chatroom_protocol::api::reports::{Applied, Reports};
+use chatroom_store::machines::Known;
 
 use super::facts;
 use crate::app::App;
@@ -31,14 +32,14 @@ pub async fn apply(app: &App, id: MachineId, body: Reports) -> Result<Applied, E
         return Err(Error::Invalid("no journal has that many reports".into()));
     }
     let mut work = app.begin().await?;
-    let machine = chatroom_store::machines::of(&work.tx, id).await?.ok_or(MachineError::NotFound)?;
+    let known = chatroom_store::machines::known(&work.tx, id).await?.ok_or(MachineError::NotFound)?;
+    let Known { machine, watermark: known, .. } = known;
     if machine.locked_at.is_some() {
         return Err(MachineError::Locked.into());
     }
     if body.epoch < machine.epoch {
         return Err(MachineError::StaleEpoch.into());
     }
-    let known = chatroom_store::machines::watermark(&work.tx, id).await?.ok_or(MachineError::NotFound)?;
     if known.journal.as_ref().is_some_and(|journal| *journal != body.journal_id) {
         return Err(MachineError::OtherJournal.into());
     }

@@ -9,10 +9,12 @@ use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use chatroom_protocol::api::events::{EventView, Events};
 use chatroom_protocol::{InstanceId, Problem};
+use chatroom_store::Reader;
 use chatroom_store::events::{self, Page};
 use futures_util::stream;
 use serde::Deserialize;
 use tokio::sync::watch;
+use tokio::time::Instant;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -72,7 +74,7 @@ async fn read(
     });
     // Subscribed before the first look: what is written in between wakes.
     let feed = app.wake.subscribe(Topic::Feed(instance));
-    let access = app.wake.subscribe(Topic::User(person.user));
+    let mut access = app.wake.subscribe(Topic::User(person.user));
     let limit = if streams { PAGE } else { limits::page(query.limit, PAGE)? };
     let held = streams.then(|| app.limits.open(person.user, Kind::Feed)).transpose()?;
     let page = match resumed.transpose()?.or(query.after) {
@@ -85,7 +87,10 @@ async fn read(
     match page {
         Page::Truncated(floor) => Err(Error::FeedTruncated(floor)),
         Page::Events(found, next) if streams => {
-            let follower = Follower { app, person, instance, found, next, feed, access, _held: held };
+            // It may have changed since the caller was let in.
+            access.mark_changed();
+            let looked = Instant::now();
+            let follower = Follower { app, person, instance, found, next, feed, access, looked, _held: held };
             Ok(follower.into_response())
         }
         Page::Events(found, next) => Ok(Json(Events { instance_id: instance, events: found, next }).into_response()),
@@ -101,6 +106,8 @@ struct Follower {
     next: i64,
     feed: watch::Receiver<u64>,
     access: watch::Receiver<u64>,
+    /// When it was looked last whether it may.
+    looked: Instant,
     _held: Option<Held>,
 }
 
@@ -126,7 +133,10 @@ impl Follower {
         loop {
             let woken = tokio::select! {
                 () = self.app.stopping.cancelled() => return None,
-                changed = self.access.changed() => changed.map(|()| true),
+                changed = self.access.changed() => {
+                    self.access.mark_changed();
+                    changed.map(|()| true)
+                }
                 changed = self.feed.changed() => changed.map(|()| true),
                 () = tokio::time::sleep(KEEP_ALIVE) => Ok(false),
             };
@@ -144,15 +154,25 @@ impl Follower {
         }
     }
 
+    /// Returns whether the reader may go on: looked up when it may have changed, and now and then, not with each event.
+    async fn may(&mut self, reader: &Reader) -> Result<bool, Error> {
+        let changed = self.access.has_changed().unwrap_or(true);
+        if !changed && self.looked.elapsed() < KEEP_ALIVE {
+            return Ok(true);
+        }
+        self.access.mark_unchanged();
+        self.looked = Instant::now();
+        let Person { user, session } = self.person;
+        let live = chatroom_store::sessions::find(reader, session, user, self.app.clock.now()).await?.is_some();
+        Ok(live && chatroom_store::instances::find(reader, self.instance, user).await?.is_some())
+    }
+
     async fn look(&mut self) -> Result<Option<String>, Error> {
         let reader = self.app.reader();
-        let Person { user, session } = self.person;
-        let now = self.app.clock.now();
-        let live = chatroom_store::sessions::find(&reader, session, user, now).await?.is_some();
-        if !live || chatroom_store::instances::find(&reader, self.instance, user).await?.is_none() {
+        if !self.may(&reader).await? {
             return Ok(None);
         }
-        match events::read(&reader, self.instance, user, self.next, PAGE).await? {
+        match events::read(&reader, self.instance, self.person.user, self.next, PAGE).await? {
             // The reader comes back, and then gets 410 with where to start.
             Page::Truncated(_) => Ok(None),
             Page::Events(found, next) => {

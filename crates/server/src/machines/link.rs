@@ -11,6 +11,7 @@ use chatroom_domain::rooms::Room;
 use chatroom_protocol::api::daemon::{LiveRun, Pong};
 use chatroom_protocol::{MachineId, PROTOCOL_VERSION, UserId};
 use chatroom_store::Access;
+use chatroom_store::machines::Known;
 use chatroom_tunnel::{Generation, Link, Pending};
 use tokio_util::sync::CancellationToken;
 
@@ -182,10 +183,10 @@ async fn arrive(
 ) -> Result<Option<Generation>, Error> {
     let Introduced { proof, pong, renewal } = introduced;
     let mut work = app.begin().await?;
-    let Some(machine) = chatroom_store::machines::of(&work.tx, id).await? else {
+    let Some(known) = chatroom_store::machines::known(&work.tx, id).await? else {
         return Ok(None);
     };
-    let sealed = chatroom_store::machines::platform_token_sealed(&work.tx, id).await?;
+    let Known { machine, platform_token_sealed: sealed, watermark } = known;
     if sealed.as_ref() != Some(&proof.sealed) || hello.epoch < machine.epoch || machine.locked_at.is_some() {
         return Ok(None);
     }
@@ -200,10 +201,12 @@ async fn arrive(
         chatroom_store::machines::set_tools(&work.tx, id, &tools).await?;
         tell(&mut work, &machine, "machine.tools", None).await?;
     }
-    reconcile(&mut work, &machine, hello, pong).await?;
-    if let Some(known) = chatroom_store::machines::watermark(&work.tx, id).await?
-        && known.journal.as_ref() != Some(&hello.journal)
-    {
+    stop_unwanted(&mut work, &machine, pong).await?;
+    let journal = watermark.journal.as_ref();
+    if journal.is_some_and(|journal| *journal != hello.journal) {
+        end_lost(&mut work, &machine, pong).await?;
+    }
+    if journal != Some(&hello.journal) {
         chatroom_store::machines::set_watermark(&work.tx, id, &hello.journal, 0).await?;
     }
     let (generation, replaced) = app.links.insert(id, link.clone());
@@ -219,21 +222,18 @@ async fn arrive(
     Ok(Some(generation))
 }
 
-/// Brings together what people want and what lives on the machine.
-///
-/// A stop takes effect however long the machine was away. Runs of a journal that
-/// is gone will never be heard of again.
-async fn reconcile(work: &mut Work, machine: &Machine, hello: &Hello, pong: &Pong) -> Result<(), Error> {
+/// Orders the end of what lives on a machine and nobody wants: a stop takes effect however long it was away.
+async fn stop_unwanted(work: &mut Work, machine: &Machine, pong: &Pong) -> Result<(), Error> {
     for live in &pong.runs {
         if let Some(room) = unwanted(&work.tx, machine.id, live, Seen::Now).await? {
             commands::stop::order(work, machine, &room, &live.role).await?;
         }
     }
-    let known = chatroom_store::machines::watermark(&work.tx, machine.id).await?;
-    let journal = known.and_then(|known| known.journal);
-    if journal.is_none_or(|journal| journal == hello.journal) {
-        return Ok(());
-    }
+    Ok(())
+}
+
+/// Ends the runs of a journal that is gone: they will never be heard of again.
+async fn end_lost(work: &mut Work, machine: &Machine, pong: &Pong) -> Result<(), Error> {
     for run in chatroom_store::runs::live_on(&work.tx, machine.id).await? {
         let there = pong.runs.iter().any(|live| live.run_id == run.id);
         let under_way = chatroom_store::commands::has_open(&work.tx, machine.id, run.room, &run.role).await?;

@@ -39,7 +39,24 @@ enum Lane {
     Alone(CommandId),
 }
 
-type Push<'a> = BoxFuture<'a, (Lane, Result<(), Error>)>;
+type Push<'a> = BoxFuture<'a, (Lane, Result<Pushed, Error>)>;
+
+/// Whether a push may have left something to push that nobody wakes for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Pushed {
+    /// Nothing: a command is settled, and what follows from it wakes.
+    Settled,
+    /// Itself, or the next prompt of its run.
+    LookAgain,
+}
+
+/// What there is to push.
+#[derive(Default)]
+struct Found<'a> {
+    pushes: Vec<Push<'a>>,
+    /// Whether there is more, in lanes that are busy.
+    more: bool,
+}
 
 /// Pushes whatever there is to push, for as long as it is polled.
 ///
@@ -49,29 +66,36 @@ pub(super) async fn push(app: &App, id: MachineId, link: &Link) -> Result<Infall
     let mut changes = app.wake.subscribe(Topic::Machine(id));
     let mut busy = HashSet::new();
     let mut pushes: FuturesUnordered<Push<'_>> = FuturesUnordered::new();
+    let mut more = false;
+    let mut look_again = true;
     loop {
-        changes.borrow_and_update();
-        pushes.extend(Box::pin(look(app, id, link, &mut busy)).await?);
-        tokio::select! {
-            woken = changes.changed() => if woken.is_err() {
-                return Err(Error::Internal("nobody wakes this machine any more".into()));
+        if look_again {
+            changes.borrow_and_update();
+            let found = Box::pin(look(app, id, link, &mut busy)).await?;
+            pushes.extend(found.pushes);
+            more = found.more;
+        }
+        look_again = tokio::select! {
+            woken = changes.changed() => match woken {
+                Ok(()) => true,
+                Err(_) => return Err(Error::Internal("nobody wakes this machine any more".into())),
             },
             Some((lane, done)) = pushes.next(), if !pushes.is_empty() => {
                 busy.remove(&lane);
-                done?;
+                done? == Pushed::LookAgain || more
             }
-        }
+        };
     }
 }
 
 /// Returns the pushes of lanes that are not busy, and makes them so.
-async fn look<'a>(app: &'a App, id: MachineId, link: &Link, busy: &mut HashSet<Lane>) -> Result<Vec<Push<'a>>, Error> {
+async fn look<'a>(app: &'a App, id: MachineId, link: &Link, busy: &mut HashSet<Lane>) -> Result<Found<'a>, Error> {
     let reader = app.reader();
-    let mut pushes: Vec<Push<'a>> = Vec::new();
+    let mut found = Found::default();
     let commands = chatroom_store::commands::pending(&reader, id).await?;
     let prompts = chatroom_store::prompts::pending(&reader, id).await?;
     if commands.is_empty() && prompts.is_empty() {
-        return Ok(pushes);
+        return Ok(found);
     }
     // Read each time: the credential may have been replaced while the tunnel stayed open.
     let peer = Peer { link: link.clone(), token: credential::proof(app, &reader, id).await?.token };
@@ -82,20 +106,24 @@ async fn look<'a>(app: &'a App, id: MachineId, link: &Link, busy: &mut HashSet<L
             None => Lane::Alone(command.id),
         };
         if busy.insert(lane.clone()) {
-            pushes.push(Box::pin(async move { (lane, push_command(app, &peer, command, &sealed).await) }));
+            found.pushes.push(Box::pin(async move { (lane, push_command(app, &peer, command, &sealed).await) }));
+        } else {
+            found.more = true;
         }
     }
     for prompt in prompts {
         let peer = peer.clone();
         let lane = Lane::Run(prompt.run);
         if busy.insert(lane.clone()) {
-            pushes.push(Box::pin(async move { (lane, push_prompt(app, &peer, prompt).await) }));
+            found.pushes.push(Box::pin(async move { (lane, push_prompt(app, &peer, prompt).await) }));
+        } else {
+            found.more = true;
         }
     }
-    Ok(pushes)
+    Ok(found)
 }
 
-async fn push_command(app: &App, peer: &Peer, command: Command, sealed: &str) -> Result<(), Error> {
+async fn push_command(app: &App, peer: &Peer, command: Command, sealed: &str) -> Result<Pushed, Error> {
     let now = app.clock.now();
     if command.is_overdue(now) {
         return settle(app, &command, [CommandEvent::DeadlinePassed]).await;
@@ -124,20 +152,21 @@ async fn push_command(app: &App, peer: &Peer, command: Command, sealed: &str) ->
         Err(error) => {
             tracing::info!(command.id = %command.id, %error, "a command could not be pushed; it will be again");
             rest(peer, &error).await;
-            Ok(())
+            Ok(Pushed::LookAgain)
         }
     }
 }
 
-async fn settle(app: &App, command: &Command, events: impl IntoIterator<Item = CommandEvent>) -> Result<(), Error> {
+async fn settle(app: &App, command: &Command, events: impl IntoIterator<Item = CommandEvent>) -> Result<Pushed, Error> {
     let mut work = app.begin().await?;
     for event in events {
         commands::settle(&mut work, command.machine, command.id, event).await?;
     }
-    work.commit().await
+    work.commit().await?;
+    Ok(Pushed::Settled)
 }
 
-async fn push_prompt(app: &App, peer: &Peer, prompt: Prompt) -> Result<(), Error> {
+async fn push_prompt(app: &App, peer: &Peer, prompt: Prompt) -> Result<Pushed, Error> {
     if !still_wanted(app, &prompt).await? {
         return drop_prompt(app, &prompt).await;
     }
@@ -148,7 +177,8 @@ async fn push_prompt(app: &App, peer: &Peer, prompt: Prompt) -> Result<(), Error
         Ok(_) => {
             let mut work = app.begin().await?;
             agents::life::accepted(&mut work, prompt.run, prompt.id).await?;
-            work.commit().await
+            work.commit().await?;
+            Ok(Pushed::LookAgain)
         }
         Err(error) if error.is_final() => {
             tracing::info!(run.id = %prompt.run, %error, "a machine refused a prompt");
@@ -157,7 +187,7 @@ async fn push_prompt(app: &App, peer: &Peer, prompt: Prompt) -> Result<(), Error
         Err(error) => {
             tracing::info!(run.id = %prompt.run, %error, "a prompt could not be pushed; it will be again");
             rest(peer, &error).await;
-            Ok(())
+            Ok(Pushed::LookAgain)
         }
     }
 }
@@ -186,14 +216,15 @@ async fn still_wanted(app: &App, prompt: &Prompt) -> Result<bool, Error> {
     }))
 }
 
-async fn drop_prompt(app: &App, prompt: &Prompt) -> Result<(), Error> {
+async fn drop_prompt(app: &App, prompt: &Prompt) -> Result<Pushed, Error> {
     let mut work = app.begin().await?;
     chatroom_store::prompts::set_state(&work.tx, prompt.id, PromptState::Done).await?;
     if let Some(run) = chatroom_store::runs::of(&work.tx, prompt.run).await? {
         let room = rooms::of(&work.tx, run.room).await?;
         agents::offer(&mut work, &room, &run.role).await?;
     }
-    work.commit().await
+    work.commit().await?;
+    Ok(Pushed::LookAgain)
 }
 
 async fn rest(peer: &Peer, error: &CallError) {
