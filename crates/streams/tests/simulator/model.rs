@@ -43,6 +43,19 @@ pub struct Piece {
     pub token: u64,
 }
 
+/// Returns those of the pieces, in order, that have so many bytes together: what is refused leaves no trace.
+pub fn filling(pieces: &[Piece], bytes: u64) -> Option<Vec<Piece>> {
+    if bytes == 0 {
+        return Some(Vec::new());
+    }
+    let (first, rest) = pieces.split_first()?;
+    let with_it = bytes.checked_sub(first.stored.len() as u64).and_then(|left| filling(rest, left));
+    match with_it {
+        Some(more) => Some([vec![first.clone()], more].concat()),
+        None => filling(rest, bytes),
+    }
+}
+
 impl Node {
     pub fn new(path: &str, json: bool, source: Option<usize>, inherited: Vec<u8>) -> Self {
         Self {

@@ -11,7 +11,7 @@ use chatroom_streams::{
 };
 
 use crate::disk::{Faults, SimulatedDisk};
-use crate::model::{Belief, Node, Piece};
+use crate::model::{Belief, Node, Piece, filling};
 use crate::random::Random;
 
 const PATHS: u64 = 5;
@@ -304,15 +304,13 @@ impl World {
                             let known = node.content().len() as u64;
                             let start = appended.tail.position() - piece.stored.len() as u64;
                             if start != known {
-                                // Those whose senders are gone lie between.
-                                let mut gap = start - known;
-                                for other in before {
-                                    let size = other.stored.len() as u64;
-                                    if size <= gap {
-                                        gap -= size;
-                                        node.count(&other);
-                                        node.pieces.push(other);
-                                    }
+                                // Of those whose senders are gone, the ones that were taken lie between.
+                                let Some(between) = filling(&before, start - known) else {
+                                    return Err(format!("{}: nothing sent fits before {}", node.path, piece.token));
+                                };
+                                for other in between {
+                                    node.count(&other);
+                                    node.pieces.push(other);
                                 }
                             }
                             piece.end = Some(appended.tail);
