@@ -197,11 +197,7 @@ impl Server {
         if let Err(error) = self.listener.await {
             tracing::error!(%error, "the listener ended badly");
         }
-        for machine in self.app.links.keys() {
-            if let Some(link) = self.app.links.get(&machine) {
-                link.close();
-            }
-        }
+        // Among them each tunnel, which says goodbye and closes itself.
         self.app.tasks.close();
         if tokio::time::timeout(TASKS, self.app.tasks.wait()).await.is_err() {
             tracing::warn!(tasks = self.app.tasks.len(), "left tasks behind that did not end");

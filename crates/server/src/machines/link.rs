@@ -113,10 +113,15 @@ async fn live(app: &App, id: MachineId, hello: &Hello, mut peer: Peer, gone: &Ca
         Ok::<_, Error>(Introduced { proof, pong, renewal })
     };
     // Boxed, as is whatever else is over before it goes quiet: what stays is kept for every machine.
-    let introduced = match Box::pin(introduced).await {
-        Ok(introduced) => introduced,
-        Err(error) => {
+    let introduced = match app.stopping.run_until_cancelled(Box::pin(introduced)).await {
+        Some(Ok(introduced)) => introduced,
+        Some(Err(error)) => {
             tracing::warn!(machine.id = %id, %error, "a daemon did not take us for its platform");
+            link.close();
+            return;
+        }
+        None => {
+            farewell(&peer).await;
             link.close();
             return;
         }
