@@ -74,6 +74,12 @@ pub enum Page {
     Truncated(i64),
 }
 
+/// Returns the position of the last event of a feed.
+pub async fn last(db: &impl Access, instance: InstanceId) -> Result<i64, StoreError> {
+    let feed = instances::Entity::find_by_id(instance.to_string()).one(db.connection()).await?;
+    Ok(feed.map_or(0, |feed| feed.feed_position))
+}
+
 /// Reads what `reader` may see of a feed after `after`, at most `limit` events.
 pub async fn read(
     db: &impl Access,

@@ -41,10 +41,31 @@ pub fn routes() -> OpenApiRouter<App> {
 struct FeedQuery {
     /// Whose feed; the caller's own instance if omitted.
     instance: Option<InstanceId>,
-    /// Only events after this position; from the oldest that is kept if omitted.
-    after: Option<i64>,
+    /// Only events after this position, or `now` for those to come; from the oldest that is kept if omitted.
+    #[param(value_type = Option<String>)]
+    after: Option<After>,
     /// At most so many, 1 to 500; 100 if omitted. A stream has no limit.
     limit: Option<u64>,
+}
+
+/// Where reading begins.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(try_from = "String")]
+enum After {
+    /// After the last event there is.
+    Now,
+    Position(i64),
+}
+
+impl TryFrom<String> for After {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, &'static str> {
+        if text == "now" {
+            return Ok(Self::Now);
+        }
+        text.parse().map(Self::Position).map_err(|_| "`after` must be a position of the feed, or `now`")
+    }
 }
 
 /// Reads what the caller may see of an instance's feed.
@@ -77,7 +98,12 @@ async fn read(
     let mut access = app.wake.subscribe(Topic::User(person.user));
     let limit = if streams { PAGE } else { limits::page(query.limit, PAGE)? };
     let held = streams.then(|| app.limits.open(person.user, Kind::Feed)).transpose()?;
-    let page = match resumed.transpose()?.or(query.after) {
+    let after = match (resumed.transpose()?, query.after) {
+        (Some(position), _) | (None, Some(After::Position(position))) => Some(position),
+        (None, Some(After::Now)) => Some(events::last(&reader, instance).await?),
+        (None, None) => None,
+    };
+    let page = match after {
         Some(after) => events::read(&reader, instance, person.user, after, limit).await?,
         None => match events::read(&reader, instance, person.user, 0, limit).await? {
             Page::Truncated(floor) => events::read(&reader, instance, person.user, floor, limit).await?,

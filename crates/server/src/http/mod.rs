@@ -57,7 +57,8 @@ fn api() -> OpenApiRouter<App> {
 /// Returns everything the server answers.
 pub fn router(app: App) -> Result<Router, Error> {
     let meter = Meter::new()?;
-    let (api, description) = api().split_for_parts();
+    let (api, mut description) = api().split_for_parts();
+    openapi::name_operations(&mut description);
     let edge = Edge { app: app.clone(), meter: meter.clone() };
     Ok(api
         .merge(docs::routes(&description)?)
@@ -65,7 +66,7 @@ pub fn router(app: App) -> Result<Router, Error> {
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
         .route("/metrics", get(meter::show))
-        .fallback(pages::nothing_here)
+        .fallback(pages::elsewhere)
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .layer(middleware::from_fn_with_state(app.clone(), guard::check))
         .layer(CatchPanicLayer::custom(edge::panicked))

@@ -1,11 +1,34 @@
 //! The description of the API.
 
+use chatroom_protocol::api::terminal::{Typing, ViewerSays};
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::openapi::{Components, Info, OpenApi, OpenApiBuilder};
+use utoipa::{PartialSchema as _, ToSchema as _};
 
 /// Returns the description of every route, as `/api/openapi.json` shows it.
 pub fn description() -> OpenApi {
-    super::api().into_openapi()
+    let mut description = super::api().into_openapi();
+    name_operations(&mut description);
+    description
+}
+
+/// Gives every operation a name of its own, as OpenAPI wants it: method and path, such as
+/// `get_chatrooms_chatroomId`. By default it is that of the handler, and many handlers are called alike.
+pub(super) fn name_operations(description: &mut OpenApi) {
+    for (path, item) in &mut description.paths.paths {
+        let path = path.trim_start_matches("/api").replace(['{', '}'], "").replace(['/', '.'], "_");
+        for (method, operation) in [
+            ("get", &mut item.get),
+            ("put", &mut item.put),
+            ("post", &mut item.post),
+            ("delete", &mut item.delete),
+            ("patch", &mut item.patch),
+        ] {
+            if let Some(operation) = operation {
+                operation.operation_id = Some(format!("{method}{path}"));
+            }
+        }
+    }
 }
 
 /// Returns what the routes are added to.
@@ -18,6 +41,9 @@ pub(super) fn base() -> OpenApi {
             .to_owned(),
     );
     let mut components = Components::new();
+    // Named by a parameter and by words, where utoipa finds none.
+    components.schemas.insert(Typing::name().into_owned(), Typing::schema());
+    components.schemas.insert(ViewerSays::name().into_owned(), ViewerSays::schema());
     for (name, who) in [
         ("session", "A person: `crs_…`, or in a browser the cookie `chatroom_session`."),
         ("machine", "A machine's daemon: `crm_…`."),

@@ -47,6 +47,7 @@ pub fn routes() -> OpenApiRouter<App> {
 
 /// Where a read begins, and whether it goes on.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "it describes the query, which the stream itself reads")]
 struct ReadQuery {
     /// `-1` for the beginning, `now` for the end, or an offset an answer named.

@@ -10,7 +10,7 @@ use utoipa_axum::routes;
 
 use crate::app::App;
 
-pub(super) use sign_in::{label, signed_in_headers, signed_out_headers};
+pub(super) use sign_in::{label, signed_in_headers};
 
 /// The routes of this resource.
 pub fn routes() -> OpenApiRouter<App> {

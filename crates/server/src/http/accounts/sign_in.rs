@@ -74,7 +74,7 @@ pub fn signed_in_headers(app: &App, issued: &Issued) -> Result<HeaderMap, Error>
 }
 
 /// Returns the headers that take a browser's session away.
-pub fn signed_out_headers(app: &App) -> Result<HeaderMap, Error> {
+fn signed_out_headers(app: &App) -> Result<HeaderMap, Error> {
     Ok(HeaderMap::from_iter([(header::SET_COOKIE, caller::clear_cookie(app)?)]))
 }
 

@@ -1,49 +1,44 @@
-//! Plain pages: signing in and up, letting a CLI in, and what is there.
+//! What a browser is shown: the web app, and the few plain pages that must work without it.
 //!
-//! No scripts: forms post to the address they came from. A newcomer would get
-//! wrong that pages must not say `Referrer-Policy: no-referrer`: browsers then
-//! call the origin of the page's own forms `null`, and the guard refuses them.
+//! A newcomer would get wrong that a plain page must not say `Referrer-Policy: no-referrer`: browsers then
+//! call the origin of what it sends `null`, and the guard refuses it.
 
-mod cli;
-mod home;
+mod app;
 mod html;
 mod sign_in;
-mod sign_up;
 
 use axum::Router;
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
-use http::{HeaderMap, StatusCode, header};
+use axum::routing::get;
+use http::{HeaderMap, Method, StatusCode, header};
 
 use crate::app::App;
 use crate::error::Error;
 pub(super) use html::{Page, escape};
 
-/// The pages.
+/// The pages that are not the app's.
 pub(super) fn routes() -> Router<App> {
-    Router::new()
-        .route("/", get(home::show))
-        .route("/sign-in", get(sign_in::show).post(sign_in::submit))
-        .route("/sign-out", post(sign_in::sign_out))
-        .route("/sign-up", get(sign_up::show).post(sign_up::submit))
-        .route("/cli", get(cli::show).post(cli::decide))
-        .route("/style.css", get(style))
+    Router::new().route("/sign-in", get(sign_in::show)).route("/style.css", get(style))
 }
 
-/// The one stylesheet.
+/// The stylesheet of the plain pages.
 async fn style() -> impl IntoResponse {
     let headers = [(header::CONTENT_TYPE, "text/css; charset=utf-8"), (header::CACHE_CONTROL, "max-age=3600")];
     (headers, include_str!("style.css"))
 }
 
-/// Answers where no route is: with a page to a browser, with a problem to a program.
-pub(super) async fn nothing_here(request: Request) -> Response {
-    let api = request.uri().path().starts_with("/api/");
-    if !api && wants_page(request.headers()) {
-        PageError(Error::NotFound).into_response()
-    } else {
-        Error::NotFound.into_response()
+/// Answers where no route is: with a file of the app, with its page to a browser, with a problem to a program.
+pub(super) async fn elsewhere(request: Request) -> Response {
+    let path = request.uri().path();
+    let reads = matches!(*request.method(), Method::GET | Method::HEAD);
+    if !reads || path.starts_with("/api/") {
+        return Error::NotFound.into_response();
+    }
+    match chatroom_web::find(path.trim_start_matches('/')) {
+        Some(asset) if path != "/index.html" => app::file(asset, request.headers()),
+        _ if wants_page(request.headers()) => app::page(request.headers()),
+        _ => Error::NotFound.into_response(),
     }
 }
 
@@ -78,9 +73,4 @@ impl IntoResponse for PageError {
         self.0.add_headers(&mut response);
         response
     }
-}
-
-/// Sends a browser elsewhere, by GET.
-fn see_other(path: &str, headers: HeaderMap) -> Response {
-    (StatusCode::SEE_OTHER, headers, [(header::LOCATION, path.to_owned())]).into_response()
 }

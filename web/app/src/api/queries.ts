@@ -1,0 +1,104 @@
+// What the pages ask, each under a key that the feed can call old. A key begins with what it belongs to.
+
+import { queryOptions } from '@tanstack/react-query';
+import { api, unwrap, type Schemas } from './client';
+
+export type Room = Schemas['RoomView'];
+export type Message = Schemas['MessageView'];
+export type Agent = Schemas['AgentView'];
+export type AgentConfig = Schemas['AgentConfigView'];
+export type Run = Schemas['RunView'];
+export type Task = Schemas['TaskView'];
+export type Machine = Schemas['MachineView'];
+export type Command = Schemas['CommandView'];
+export type Me = Schemas['Me'];
+export type Permission = Schemas['PermissionView'];
+
+export const keys = {
+  account: ['account'] as const,
+  rooms: ['rooms'] as const,
+  room: (id: string) => ['room', id] as const,
+  machines: ['machines'] as const,
+  machine: (id: string) => ['machine', id] as const,
+  run: (id: string) => ['run', id] as const,
+  activity: ['activity'] as const,
+};
+
+export const me = queryOptions({
+  queryKey: [...keys.account, 'me'],
+  queryFn: () => unwrap(api.GET('/api/auth/session')),
+  staleTime: 60_000,
+});
+
+export const sessions = queryOptions({
+  queryKey: [...keys.account, 'sessions'],
+  queryFn: () => unwrap(api.GET('/api/auth/sessions')),
+  select: (found) => found.sessions,
+});
+
+export const members = (instanceId: string) =>
+  queryOptions({
+    queryKey: [...keys.account, 'members', instanceId],
+    queryFn: () => unwrap(api.GET('/api/instances/{instanceId}/members', { params: { path: { instanceId } } })),
+    select: (found) => found.members,
+    staleTime: 60_000,
+  });
+
+export const rooms = queryOptions({
+  queryKey: keys.rooms,
+  queryFn: () => unwrap(api.GET('/api/chatrooms')),
+  select: (found) => found.chatrooms,
+});
+
+export const room = (chatroomId: string) =>
+  queryOptions({
+    queryKey: [...keys.room(chatroomId), 'itself'],
+    queryFn: () => unwrap(api.GET('/api/chatrooms/{chatroomId}', { params: { path: { chatroomId } } })),
+  });
+
+export const agents = (chatroomId: string) =>
+  queryOptions({
+    queryKey: [...keys.room(chatroomId), 'agents'],
+    queryFn: () => unwrap(api.GET('/api/chatrooms/{chatroomId}/agents', { params: { path: { chatroomId } } })),
+    select: (found) => found.agents,
+  });
+
+export const tasks = (chatroomId: string) =>
+  queryOptions({
+    queryKey: [...keys.room(chatroomId), 'tasks'],
+    queryFn: () => unwrap(api.GET('/api/chatrooms/{chatroomId}/tasks', { params: { path: { chatroomId } } })),
+    select: (found) => found.tasks,
+  });
+
+export const prompts = (chatroomId: string, role: string) =>
+  queryOptions({
+    queryKey: [...keys.room(chatroomId), 'prompts', role],
+    queryFn: () =>
+      unwrap(api.GET('/api/chatrooms/{chatroomId}/agents/{role}/prompts', { params: { path: { chatroomId, role } } })),
+    select: (found) => found.prompts,
+  });
+
+export const run = (runId: string) =>
+  queryOptions({
+    queryKey: [...keys.run(runId), 'itself'],
+    queryFn: () => unwrap(api.GET('/api/runs/{runId}', { params: { path: { runId } } })),
+  });
+
+export const machines = queryOptions({
+  queryKey: keys.machines,
+  queryFn: () => unwrap(api.GET('/api/machines')),
+  select: (found) => found.machines,
+});
+
+export const machine = (machineId: string) =>
+  queryOptions({
+    queryKey: [...keys.machine(machineId), 'itself'],
+    queryFn: () => unwrap(api.GET('/api/machines/{machineId}', { params: { path: { machineId } } })),
+  });
+
+export const commands = (machineId: string) =>
+  queryOptions({
+    queryKey: [...keys.machine(machineId), 'commands'],
+    queryFn: () => unwrap(api.GET('/api/machines/{machineId}/commands', { params: { path: { machineId } } })),
+    select: (found) => found.commands,
+  });

@@ -1,0 +1,131 @@
+import { useQuery, useSuspenseQuery } from '@tanstack/react-query';
+import { Link } from '@tanstack/react-router';
+import { useVirtualizer } from '@tanstack/react-virtual';
+import { Activity, CircleUser, Laptop, Plus, Search } from 'lucide-react';
+import { useRef, useState, type ReactNode } from 'react';
+import { machines, me, rooms, type Room } from '../api/queries';
+import { IconButton } from '../ui/button';
+import { cx } from '../ui/cx';
+import { CreateRoom } from '../rooms/create';
+import { RoomMark } from '../rooms/mark';
+import { openPalette } from './palette';
+
+const ROW = 32;
+
+export function Rail() {
+  const { data } = useSuspenseQuery(me);
+  return (
+    <nav
+      aria-label="Main"
+      className="hidden w-60 shrink-0 flex-col gap-3 border-r border-line bg-sunken px-2 pt-3 pb-2 md:flex"
+    >
+      <Link to="/" className="flex items-center gap-2 px-2 font-semibold">
+        <img src="/icon.svg" alt="" width={20} height={20} />
+        <span className="truncate">{data.instances[0]?.name ?? 'chatroom'}</span>
+      </Link>
+      <button
+        type="button"
+        onClick={openPalette}
+        className="flex h-8 items-center gap-2 rounded-md border border-line bg-panel px-2 text-quiet hover:text-ink"
+      >
+        <Search size={14} aria-hidden />
+        <span className="grow text-left">Search</span>
+        <kbd className="font-sans text-xs text-faint">{navigator.platform.startsWith('Mac') ? '⌘K' : 'Ctrl K'}</kbd>
+      </button>
+      <RoomList />
+      <div className="flex flex-col gap-px">
+        <Machines />
+        <RailLink to="/activity" icon={<Activity size={16} aria-hidden />}>
+          Activity
+        </RailLink>
+        <RailLink to="/account" icon={<CircleUser size={16} aria-hidden />}>
+          {data.name}
+        </RailLink>
+      </div>
+    </nav>
+  );
+}
+
+function RoomList() {
+  const { data } = useQuery(rooms);
+  const [creating, setCreating] = useState(false);
+  const scroll = useRef<HTMLDivElement>(null);
+  const list = useVirtualizer({
+    count: data?.length ?? 0,
+    getScrollElement: () => scroll.current,
+    estimateSize: () => ROW,
+    overscan: 12,
+  });
+  return (
+    <div className="flex min-h-0 grow flex-col">
+      <div className="flex items-center px-2">
+        <h2 className="grow text-sm font-medium text-quiet">Rooms</h2>
+        <IconButton label="New room" size="small" onClick={() => setCreating(true)}>
+          <Plus size={16} />
+        </IconButton>
+      </div>
+      <div ref={scroll} className="min-h-0 grow overflow-y-auto">
+        {data?.length === 0 && <p className="px-2 py-1 text-quiet">None yet.</p>}
+        <ul className="relative" style={{ height: list.getTotalSize() }}>
+          {list.getVirtualItems().map((row) => {
+            const room = data?.[row.index];
+            return (
+              room && (
+                <li
+                  key={room.chatroomId}
+                  className="absolute inset-x-0"
+                  style={{ height: ROW, transform: `translateY(${row.start}px)` }}
+                >
+                  <RoomLink room={room} />
+                </li>
+              )
+            );
+          })}
+        </ul>
+      </div>
+      <CreateRoom open={creating} onOpenChange={setCreating} />
+    </div>
+  );
+}
+
+export function RoomLink({ room }: { room: Room }) {
+  return (
+    <Link
+      to="/rooms/$roomId"
+      params={{ roomId: room.chatroomId }}
+      className="flex h-8 items-center gap-2 rounded-md px-2 hover:bg-hover pointer-coarse:h-11"
+      activeProps={{ className: 'bg-hover font-medium' }}
+    >
+      <RoomMark room={room} />
+      <span className="grow truncate">{room.name}</span>
+    </Link>
+  );
+}
+
+function Machines() {
+  const { data } = useQuery(machines);
+  const online = data?.filter((machine) => machine.daemonConnected).length;
+  return (
+    <RailLink to="/machines" icon={<Laptop size={16} aria-hidden />}>
+      <span className="grow">Machines</span>
+      {data && data.length > 0 && (
+        <span className="text-sm text-quiet" title={`${online} of ${data.length} online`}>
+          {online}/{data.length}
+        </span>
+      )}
+    </RailLink>
+  );
+}
+
+function RailLink({ to, icon, children }: { to: '/machines' | '/activity' | '/account'; icon: ReactNode; children: ReactNode }) {
+  return (
+    <Link
+      to={to}
+      className={cx('flex h-8 items-center gap-2 rounded-md px-2 hover:bg-hover')}
+      activeProps={{ className: 'bg-hover font-medium' }}
+    >
+      <span className="text-quiet">{icon}</span>
+      {children}
+    </Link>
+  );
+}
