@@ -50,6 +50,8 @@ pub async fn find(db: &impl Access, room: RoomId, id: MessageId) -> Result<Optio
 pub struct Window {
     /// Only what came after this position.
     pub after: Option<i64>,
+    /// Only what came before this position.
+    pub before: Option<i64>,
     /// Only what this sender said.
     pub sender: Option<String>,
     /// At most so many: the first ones after `after`, else the last ones.
@@ -61,6 +63,9 @@ pub async fn history(db: &impl Access, room: RoomId, window: &Window) -> Result<
     let mut query = of_room(room).filter(messages::Column::Queued.eq(false)).limit(window.limit);
     if let Some(sender) = &window.sender {
         query = query.filter(messages::Column::Sender.eq(sender));
+    }
+    if let Some(before) = window.before {
+        query = query.filter(messages::Column::Position.lt(before));
     }
     let rows = if let Some(after) = window.after {
         let next = query.filter(messages::Column::Position.gt(after)).order_by_asc(messages::Column::Position);

@@ -69,6 +69,14 @@ async fn a_stream_goes_on_where_its_reader_was() {
     let event = feed.next().await.expect("an event");
     assert_eq!((&event["position"], &event["outcome"]), (&json!(7), &json!("three")));
 
+    let mut fresh = alice.follow("/api/events?after=now").await;
+    make_room(&alice, "four").await;
+    for feed in [&mut feed, &mut fresh] {
+        assert_eq!(feed.next().await.expect("an event")["outcome"], "four", "what was before now is left out");
+    }
+    let wrong = alice.get("/api/events?after=soon").await;
+    assert_eq!((wrong.status, wrong.text("code")), (400, "invalid_request"));
+
     // Many writers at once: no position is missing, none comes twice.
     let writers = (0..30).map(|n| {
         let alice = alice.clone();
@@ -77,7 +85,7 @@ async fn a_stream_goes_on_where_its_reader_was() {
     for writer in writers.collect::<Vec<_>>() {
         writer.await.unwrap();
     }
-    for position in 8..38 {
+    for position in 9..39 {
         assert_eq!(feed.next().await.expect("an event")["position"], position);
     }
 }

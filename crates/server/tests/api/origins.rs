@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use chatroom_server::config::Flags;
-use chatroom_testkit::world::{World, form};
+use chatroom_testkit::world::World;
 use reqwest::Method;
 use serde_json::json;
 
@@ -74,8 +74,8 @@ async fn a_page_of_another_origin_cannot_act_listen_or_upgrade() {
             .header("connection", "upgrade")
             .header("upgrade", "chatroom-tunnel/1")
             .header("origin", origin);
-        let signs_in = nobody.request(Method::POST, "/sign-in").header("origin", origin);
-        let signs_in = form(signs_in, &[("email", "alice@example.org"), ("password", "x")]);
+        let signs_in = nobody.request(Method::POST, "/api/auth/sign-in").header("origin", origin);
+        let signs_in = signs_in.json(&json!({ "email": "alice@example.org", "password": "x" }));
         let with_bearer = alice.request(Method::POST, "/api/chatrooms").header("origin", origin).json(&body);
         for request in [acts, listens, upgrades, signs_in, with_bearer] {
             let refused = nobody.send(request).await;
@@ -113,7 +113,7 @@ async fn no_page_elsewhere_is_ever_let_to_read() {
         let cors: Vec<_> = answer.headers.keys().filter(|name| name.as_str().starts_with("access-control")).collect();
         assert!(cors.is_empty(), "{cors:?}");
     }
-    for path in ["/", "/api/nothing", "/style.css"] {
+    for path in ["/sign-in?code=x", "/api/nothing", "/style.css"] {
         let answer = nobody.get(path).await;
         assert_eq!(
             answer.header("content-security-policy"),

@@ -100,6 +100,8 @@ async fn messages_are_read_in_order_and_leave_the_queue_once() {
             (Window { limit: 9, ..Window::default() }, vec![1, 2, 3]),
             (Window { limit: 2, ..Window::default() }, vec![2, 3]),
             (Window { after: Some(1), limit: 1, ..Window::default() }, vec![2]),
+            (Window { before: Some(3), limit: 1, ..Window::default() }, vec![2]),
+            (Window { after: Some(1), before: Some(3), limit: 9, ..Window::default() }, vec![2]),
             (Window { sender: Some("builder".into()), limit: 9, ..Window::default() }, vec![2]),
         ] {
             assert_eq!(ids(messages::history(&reader, made.id, &window).await.unwrap()), expected, "{window:?}");

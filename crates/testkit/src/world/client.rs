@@ -149,9 +149,3 @@ pub fn redacted(value: Value) -> Value {
         other => other,
     }
 }
-
-/// Fills a request in as a browser's form does.
-pub fn form(request: RequestBuilder, fields: &[(&str, &str)]) -> RequestBuilder {
-    let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
-    request.header("content-type", "application/x-www-form-urlencoded").body(body)
-}

@@ -19,7 +19,7 @@ use chatroom_server::serve::Server;
 use serde_json::json;
 use tempfile::TempDir;
 
-pub use client::{Answer, Client, form, redacted};
+pub use client::{Answer, Client, redacted};
 pub use feed::Feed;
 pub use user::User;
 

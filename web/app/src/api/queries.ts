@@ -1,6 +1,6 @@
 // What the pages ask, each under a key that the feed can call old. A key begins with what it belongs to.
 
-import { queryOptions } from '@tanstack/react-query';
+import { infiniteQueryOptions, queryOptions } from '@tanstack/react-query';
 import { api, unwrap, type Schemas } from './client';
 
 export type Room = Schemas['RoomView'];
@@ -101,4 +101,31 @@ export const commands = (machineId: string) =>
     queryKey: [...keys.machine(machineId), 'commands'],
     queryFn: () => unwrap(api.GET('/api/machines/{machineId}/commands', { params: { path: { machineId } } })),
     select: (found) => found.commands,
+  });
+
+/** How many messages are read at once. */
+export const MESSAGES = 100;
+
+export const messages = (chatroomId: string) =>
+  queryOptions({
+    queryKey: [...keys.room(chatroomId), 'messages'],
+    queryFn: () =>
+      unwrap(
+        api.GET('/api/chatrooms/{chatroomId}/messages', { params: { path: { chatroomId }, query: { limit: MESSAGES } } }),
+      ),
+  });
+
+/** What was said before the messages above, a page at a time. It changes no more. */
+export const earlier = (chatroomId: string, before: string) =>
+  infiniteQueryOptions({
+    queryKey: ['earlier', chatroomId, before],
+    initialPageParam: before,
+    queryFn: ({ pageParam }) =>
+      unwrap(
+        api.GET('/api/chatrooms/{chatroomId}/messages', {
+          params: { path: { chatroomId }, query: { limit: MESSAGES, beforeMessageId: pageParam } },
+        }),
+      ),
+    getNextPageParam: (page) => (page.messages.length < MESSAGES ? undefined : page.messages[0]?.messageId),
+    staleTime: Infinity,
   });

@@ -37,7 +37,7 @@ pub(super) async fn elsewhere(request: Request) -> Response {
     }
     match chatroom_web::find(path.trim_start_matches('/')) {
         Some(asset) if path != "/index.html" => app::file(asset, request.headers()),
-        _ if wants_page(request.headers()) => app::page(request.headers()),
+        _ if path == "/" || wants_page(request.headers()) => app::page(request.headers()),
         _ => Error::NotFound.into_response(),
     }
 }

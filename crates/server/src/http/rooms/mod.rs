@@ -83,6 +83,8 @@ async fn send(
 struct HistoryQuery {
     /// Only what came after this message.
     since_message_id: Option<MessageId>,
+    /// Only what came before this message, the last of it.
+    before_message_id: Option<MessageId>,
     /// Only what this role said, or `user`, or `system`.
     sender_role: Option<String>,
     /// At most so many, 1 to 500; 50 if omitted.
@@ -103,11 +105,12 @@ async fn read(
     if let Some(sender) = query.sender_role.as_deref().filter(|sender| !matches!(*sender, "user" | "system")) {
         room.role(&Role::parse(sender)?)?;
     }
-    let after = match query.since_message_id {
-        Some(id) => Some(chatroom_store::messages::find(&reader, room.id, id).await?.ok_or(Error::NotFound)?.position),
-        None => None,
+    let position = async |id: Option<MessageId>| match id {
+        Some(id) => Ok(Some(chatroom_store::messages::find(&reader, room.id, id).await?.ok_or(Error::NotFound)?.position)),
+        None => Ok::<_, Error>(None),
     };
-    let window = Window { after, sender: query.sender_role, limit: limits::page(query.limit, 50)? };
+    let (after, before) = (position(query.since_message_id).await?, position(query.before_message_id).await?);
+    let window = Window { after, before, sender: query.sender_role, limit: limits::page(query.limit, 50)? };
     Ok(Json(messages::read(&reader, &room, &window).await?))
 }
 

@@ -1,0 +1,43 @@
+// Sending commands to machines, and waiting for what comes of them.
+
+import { api, ApiError, unwrap, type Schemas } from '../api/client';
+import type { Agent, Command } from '../api/queries';
+
+type Kind = Schemas['CommandType'];
+
+export function command(machineId: string, type: Kind, chatroomId?: string, role?: string, resume?: boolean): Promise<Command> {
+  return unwrap(
+    api.POST('/api/machines/{machineId}/commands', {
+      params: { path: { machineId } },
+      body: {
+        type,
+        ...(chatroomId ? { chatroomId } : {}),
+        ...(role ? { role } : {}),
+        ...(resume ? { resume } : {}),
+      },
+    }),
+  );
+}
+
+/** Waits until a command has its outcome; one that failed is an error in the machine's words. */
+export async function settled(sent: Command): Promise<Command> {
+  const path = { machineId: sent.machineId, commandId: sent.commandId };
+  let now = sent;
+  while (now.status === 'pending' || now.status === 'processing') {
+    await new Promise((resolve) => setTimeout(resolve, 250));
+    now = await unwrap(api.GET('/api/machines/{machineId}/commands/{commandId}', { params: { path } }));
+  }
+  if (now.status === 'completed') return now;
+  throw new Error(now.result ?? (now.status === 'expired' ? 'The machine did not take it in time.' : 'It failed.'));
+}
+
+/** The machine an agent is started on: where it runs, or ran, else where one configuration of the caller says. */
+export function machineOf(agent: Agent): string | undefined {
+  const configured = agent.configs.map((config) => config.machineId);
+  if (agent.machineId && configured.includes(agent.machineId)) return agent.machineId;
+  return configured.length === 1 ? configured[0] : configured[0];
+}
+
+export const isLive = (agent: Agent) => agent.run != null && agent.run.exitedAt == null;
+
+export const isRefusal = (error: unknown, code: string) => error instanceof ApiError && error.code === code;
