@@ -211,6 +211,11 @@ impl Client {
         self.read(response).await
     }
 
+    async fn patch<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, ApiError> {
+        let response = self.send(Method::PATCH, path, Some(body), Again::Harmless, PATIENCE).await?;
+        self.read(response).await
+    }
+
     async fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize, again: Again) -> Result<T, ApiError> {
         let response = self.send(Method::POST, path, Some(body), again, PATIENCE).await?;
         self.read(response).await

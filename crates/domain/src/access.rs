@@ -56,3 +56,10 @@ pub fn may_reach(task: &Task, owner: UserId, shared: bool) -> bool {
     let own_words = task.author == owner && task.carries.is_none_or(|other| other == owner);
     shared || own_words || task.approved_by == Some(owner)
 }
+
+/// Returns whether the standing instructions `by` wrote reach an agent of `owner`.
+///
+/// They are words like any others: another member's reach an agent that is shared with the room, and no other.
+pub fn may_instruct(by: UserId, owner: UserId, shared: bool) -> bool {
+    shared || by == owner
+}

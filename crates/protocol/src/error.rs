@@ -58,6 +58,8 @@ codes! {
     AccessDenied = "access_denied",
     /// The room has no such role.
     UnknownRole = "unknown_role",
+    /// The room is put away; it must be brought back first.
+    RoomArchived = "room_archived",
     /// The task is not in a state that allows this.
     TaskState = "task_state",
     /// The caller does not hold the task.

@@ -40,6 +40,12 @@ pub async fn find(db: &impl Access, room: RoomId, role: &Role) -> Result<Option<
     agents::Entity::find_by_id((room.to_string(), role.to_string())).one(db.connection()).await?.map(agent).transpose()
 }
 
+/// Lists the slots of a room that somebody touched.
+pub async fn of_room(db: &impl Access, room: RoomId) -> Result<Vec<Agent>, StoreError> {
+    let rows = agents::Entity::find().filter(agents::Column::RoomId.eq(room.to_string())).all(db.connection()).await?;
+    rows.into_iter().map(agent).collect()
+}
+
 /// Lists the slots that point to a machine.
 pub async fn on_machine(db: &impl Access, machine: MachineId) -> Result<Vec<Agent>, StoreError> {
     let rows =

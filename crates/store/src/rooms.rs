@@ -1,6 +1,6 @@
 //! Rooms.
 
-use chatroom_domain::rooms::Room;
+use chatroom_domain::rooms::{Instructions, Room};
 use chatroom_protocol::{InstanceId, RoomId, Timestamp, UserId};
 use sea_orm::sea_query::{Expr, ExprTrait as _, Query};
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, Select};
@@ -14,17 +14,35 @@ const TABLE: &str = "rooms";
 /// Writes a new room.
 pub async fn insert(tx: &Tx, room: &Room) -> Result<(), StoreError> {
     rooms::ActiveModel {
-        id: Set(room.id.to_string()),
         instance_id: Set(room.instance.to_string()),
-        name: Set(room.name.clone()),
         roles: Set(to_json(TABLE, &room.roles)?),
         entry: Set(room.entry.to_string()),
         next_position: Set(0),
         created_at: Set(room.created_at.0),
+        ..changeable(room)
     }
     .insert(tx.connection())
     .await?;
     Ok(())
+}
+
+/// Writes what may change of a room: its name, its standing instructions, and whether it is put away.
+pub async fn update(tx: &Tx, room: &Room) -> Result<(), StoreError> {
+    changeable(room).update(tx.connection()).await?;
+    Ok(())
+}
+
+fn changeable(room: &Room) -> rooms::ActiveModel {
+    let instructions = room.instructions.as_ref();
+    rooms::ActiveModel {
+        id: Set(room.id.to_string()),
+        name: Set(room.name.clone()),
+        instructions: Set(instructions.map(|said| said.text.clone())),
+        instructions_by: Set(instructions.map(|said| said.by.to_string())),
+        instructions_at: Set(instructions.map(|said| said.at.0)),
+        archived_at: Set(room.archived_at.map(|at| at.0)),
+        ..Default::default()
+    }
 }
 
 /// Looks up a room that `user` is a member of.
@@ -37,9 +55,10 @@ pub async fn of(db: &impl Access, id: RoomId) -> Result<Option<Room>, StoreError
     rooms::Entity::find_by_id(id.to_string()).one(db.connection()).await?.map(room).transpose()
 }
 
-/// Lists the rooms `user` is a member of, the newest first.
+/// Lists the rooms `user` is a member of and that are not put away, the newest first.
 pub async fn list(db: &impl Access, user: UserId) -> Result<Vec<Room>, StoreError> {
     let rows = seen_by(user)
+        .filter(rooms::Column::ArchivedAt.is_null())
         .order_by_desc(rooms::Column::CreatedAt)
         .order_by_desc(rooms::Column::Id)
         .all(db.connection())
@@ -83,5 +102,10 @@ fn room(row: rooms::Model) -> Result<Room, StoreError> {
         roles: json(TABLE, &row.roles)?,
         entry: parse(TABLE, &row.entry)?,
         created_at: Timestamp(row.created_at),
+        instructions: match (row.instructions, row.instructions_by, row.instructions_at) {
+            (Some(text), Some(by), Some(at)) => Some(Instructions { text, by: parse(TABLE, &by)?, at: Timestamp(at) }),
+            _ => None,
+        },
+        archived_at: row.archived_at.map(Timestamp),
     })
 }

@@ -1,6 +1,6 @@
 //! Rooms and messages.
 
-use chatroom_protocol::api::rooms::{CreateRoom, MessageView, Messages, RoomView, Rooms, SendMessage};
+use chatroom_protocol::api::rooms::{CreateRoom, MessageView, Messages, RoomView, Rooms, SendMessage, UpdateRoom};
 use chatroom_protocol::{MessageId, RoomId};
 
 use super::{Again, ApiError, Client};
@@ -30,6 +30,11 @@ impl Client {
     /// Shows a room.
     pub async fn room(&self, room: RoomId) -> Result<RoomView, ApiError> {
         self.get(&format!("/api/chatrooms/{room}")).await
+    }
+
+    /// Changes a room.
+    pub async fn update_room(&self, room: RoomId, body: &UpdateRoom) -> Result<RoomView, ApiError> {
+        self.patch(&format!("/api/chatrooms/{room}"), body).await
     }
 
     /// Says something.

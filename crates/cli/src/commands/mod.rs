@@ -52,7 +52,7 @@ pub enum Verb {
     /// Sign in and out.
     #[command(subcommand)]
     Auth(auth::Auth),
-    /// Make and show rooms.
+    /// Make, show and change rooms.
     #[command(subcommand)]
     Room(room::Room),
     /// Say something in a room, or read what was said.

@@ -4,15 +4,15 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use chatroom_protocol::Role;
-use chatroom_protocol::api::rooms::{CreateRoom, RoomView};
+use chatroom_protocol::api::rooms::{CreateRoom, RoomView, UpdateRoom};
 use clap::{Args, Subcommand};
 
 use super::{DONE, Format, InRoom, parse_role};
 use crate::client::Client;
 use crate::shell::Shell;
-use crate::{output, times};
+use crate::{input, output, times};
 
-/// Make and show rooms.
+/// Make, show and change rooms.
 #[derive(Debug, Subcommand)]
 pub enum Room {
     /// Make a room, and print its id.
@@ -21,6 +21,49 @@ pub enum Room {
     List(Format),
     /// Show a room.
     Show(Show),
+    /// Give a room another name.
+    Rename(Rename),
+    /// Show and change what every agent of a room is told.
+    #[command(subcommand)]
+    Instructions(Instructions),
+    /// Put a room away: it leaves the list and takes no messages.
+    Archive(Show),
+    /// Bring a room back that was put away.
+    Unarchive(Show),
+}
+
+/// Show and change what every agent of a room is told.
+#[derive(Debug, Subcommand)]
+pub enum Instructions {
+    /// Print it.
+    Show(Show),
+    /// Tell something else; the text is --content or comes on stdin.
+    Set(SetInstructions),
+    /// Take it back.
+    Remove(Show),
+}
+
+/// What every agent of a room shall be told.
+#[derive(Debug, Args)]
+pub struct SetInstructions {
+    #[command(flatten)]
+    place: InRoom,
+    /// The text, at most 8 KiB; on stdin if omitted.
+    #[arg(long)]
+    content: Option<String>,
+    #[command(flatten)]
+    format: Format,
+}
+
+/// What a room shall be called.
+#[derive(Debug, Args)]
+pub struct Rename {
+    #[command(flatten)]
+    place: InRoom,
+    /// The new name.
+    name: String,
+    #[command(flatten)]
+    format: Format,
 }
 
 /// What to make.
@@ -47,12 +90,27 @@ pub struct Show {
     format: Format,
 }
 
-/// Makes or shows rooms.
+/// Makes, shows or changes rooms.
 pub async fn run(verb: Room, shell: &Shell) -> Result<ExitCode> {
     match verb {
         Room::Create(verb) => create(verb, shell).await,
         Room::List(format) => list(format, shell).await,
         Room::Show(verb) => show(verb, shell).await,
+        Room::Rename(verb) => rename(verb, shell).await,
+        Room::Instructions(Instructions::Show(verb)) => instructions(&verb, shell).await,
+        Room::Instructions(Instructions::Set(verb)) => instruct(verb, shell).await,
+        Room::Instructions(Instructions::Remove(verb)) => {
+            let body = UpdateRoom { instructions: Some(String::new()), ..UpdateRoom::default() };
+            update(&verb, shell, &body, |room| format!("{} has no standing instructions.", room.chatroom_id)).await
+        }
+        Room::Archive(verb) => {
+            let body = UpdateRoom { archived: Some(true), ..UpdateRoom::default() };
+            update(&verb, shell, &body, |room| format!("{} is archived.", room.chatroom_id)).await
+        }
+        Room::Unarchive(verb) => {
+            let body = UpdateRoom { archived: Some(false), ..UpdateRoom::default() };
+            update(&verb, shell, &body, |room| format!("{} is back.", room.chatroom_id)).await
+        }
     }
 }
 
@@ -87,14 +145,59 @@ async fn list(format: Format, shell: &Shell) -> Result<ExitCode> {
 async fn show(verb: Show, shell: &Shell) -> Result<ExitCode> {
     let room = Client::caller(shell)?.room(verb.place.room()?).await?;
     output::either(verb.format.json, &room, || {
+        let archived = room.archived_at.map(|at| format!("  archived     {}\n", times::utc(at))).unwrap_or_default();
         format!(
-            "{}\n  chatroom id  {}\n  roles        {}\n  made         {}\n",
+            "{}\n  chatroom id  {}\n  roles        {}\n  made         {}\n{archived}",
             output::one_line(&room.name),
             room.chatroom_id,
             roles(&room),
             times::utc(room.created_at)
         )
     })?;
+    Ok(DONE)
+}
+
+async fn rename(verb: Rename, shell: &Shell) -> Result<ExitCode> {
+    let body = UpdateRoom { name: Some(verb.name), ..UpdateRoom::default() };
+    let which = Show { place: verb.place, format: verb.format };
+    update(&which, shell, &body, |room| format!("{} is called {}.", room.chatroom_id, output::one_line(&room.name)))
+        .await
+}
+
+async fn instructions(verb: &Show, shell: &Shell) -> Result<ExitCode> {
+    let room = Client::caller(shell)?.room(verb.place.room()?).await?;
+    if !verb.format.json && room.instructions.is_none() {
+        output::talk(format!(
+            "Its agents are told nothing beyond their role. Tell them:\n\n    \
+             chatroom room instructions set --chatroom-id={} --content=TEXT",
+            room.chatroom_id
+        ));
+        return Ok(DONE);
+    }
+    output::either(verb.format.json, &room, || room.instructions.clone().unwrap_or_default())?;
+    Ok(DONE)
+}
+
+async fn instruct(verb: SetInstructions, shell: &Shell) -> Result<ExitCode> {
+    let which = Show { place: verb.place, format: verb.format };
+    let command = format!("chatroom room instructions set --chatroom-id={}", which.place.room()?);
+    let text = verb.content.map_or_else(|| input::body(&command, "CHATROOM_INSTRUCTIONS_END"), Ok)?;
+    let body = UpdateRoom { instructions: Some(text), ..UpdateRoom::default() };
+    update(&which, shell, &body, |room| {
+        format!("Agents of {} are told so when they start, and with their next task.", room.chatroom_id)
+    })
+    .await
+}
+
+async fn update(
+    verb: &Show,
+    shell: &Shell,
+    body: &UpdateRoom,
+    said: impl FnOnce(&RoomView) -> String,
+) -> Result<ExitCode> {
+    shell.owner_only("room")?;
+    let room = Client::person(shell)?.update_room(verb.place.room()?, body).await?;
+    output::either(verb.format.json, &room, || said(&room))?;
     Ok(DONE)
 }
 

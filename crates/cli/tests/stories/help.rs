@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::desk::Desk;
 
-const VERBS: [&str; 52] = [
+const VERBS: [&str; 59] = [
     "",
     "up",
     "server",
@@ -23,6 +23,13 @@ const VERBS: [&str; 52] = [
     "room create",
     "room list",
     "room show",
+    "room rename",
+    "room instructions",
+    "room instructions show",
+    "room instructions set",
+    "room instructions remove",
+    "room archive",
+    "room unarchive",
     "message",
     "message send",
     "message list",

@@ -36,6 +36,34 @@ async fn a_person_makes_a_room_and_speaks_in_it() {
 }
 
 #[tokio::test]
+async fn a_person_instructs_the_agents_of_a_room_and_puts_it_away() {
+    let world = World::start().await;
+    let ada = world.user("ada").await;
+    let desk = Desk::of(&world, &ada).await;
+    let room = desk.run("room create hello --role builder").await.exits(0).out.trim().to_owned();
+    let none = desk.run(&format!("room instructions show --chatroom-id {room}")).await.exits(0);
+    assert!(none.out.is_empty() && none.err.contains("room instructions set"), "{}", none.all());
+    desk.pipe(&format!("room instructions set --chatroom-id {room}"), "Always add tests.\n").await.exits(0);
+    let shown = desk.run(&format!("room instructions show --chatroom-id {room}")).await.exits(0);
+    assert_eq!(shown.out, "Always add tests.\n");
+    let prompt = desk.run(&format!("context read --chatroom-id {room} --role builder")).await.exits(0);
+    assert!(prompt.out.contains("> Always add tests."), "{}", prompt.all());
+    desk.run(&format!("room instructions remove --chatroom-id {room}")).await.exits(0);
+    let prompt = desk.run(&format!("context read --chatroom-id {room} --role builder")).await.exits(0);
+    assert!(!prompt.out.contains("Always add tests."), "{}", prompt.all());
+
+    desk.run(&format!("room rename --chatroom-id {room} goodbye")).await.exits(0);
+    desk.run(&format!("room archive --chatroom-id {room}")).await.exits(0);
+    let list = desk.run("room list").await.exits(0);
+    assert!(!list.out.contains(&room), "{}", list.all());
+    let refused = desk.run(&format!("message send --chatroom-id {room} --content hi")).await.exits(1);
+    assert!(refused.err.contains("room_archived") && refused.err.contains("room unarchive"), "{}", refused.all());
+    desk.run(&format!("room unarchive --chatroom-id {room}")).await.exits(0);
+    let list = desk.run("room list").await.exits(0);
+    assert!(list.out.contains("goodbye"), "{}", list.all());
+}
+
+#[tokio::test]
 async fn what_others_wrote_cannot_steer_the_terminal() {
     let world = World::start().await;
     let ada = world.user("ada").await;

@@ -39,6 +39,30 @@ pub struct RoomView {
     pub entry: Role,
     /// When it was made.
     pub created_at: Timestamp,
+    /// What its people tell every agent of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instructions: Option<String>,
+    /// Who wrote that: it reaches their own agents, and those shared with the room.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instructions_by: Option<UserId>,
+    /// Since when it is put away, if it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub archived_at: Option<Timestamp>,
+}
+
+/// `PATCH /api/chatrooms/{chatroomId}`; what is left out stays as it is.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct UpdateRoom {
+    /// 1 to 120 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// What every agent of the room is told, at most 8 KiB; empty takes it back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instructions: Option<String>,
+    /// Puts the room away, or brings it back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub archived: Option<bool>,
 }
 
 /// `GET /api/chatrooms`

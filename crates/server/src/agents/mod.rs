@@ -17,7 +17,8 @@ use chatroom_store::events::NewEvent;
 
 use crate::app::{Topic, Work};
 use crate::error::Error;
-use crate::rooms::prompts::{Loop, task_prompt};
+use crate::rooms;
+use crate::rooms::prompts::{Loop, changed_instructions, task_prompt};
 use crate::tasks;
 
 /// Returns the slot of a role; one nobody ever touched is stopped.
@@ -67,7 +68,7 @@ pub async fn offer(work: &mut Work, room: &Room, role: &Role) -> Result<(), Erro
         let purpose = PromptPurpose::Task(task.id);
         // A task is given to a run once: one it gave back is for the next run.
         if !chatroom_store::prompts::was_made(&work.tx, run.id, &purpose).await? {
-            let text = told(work, room, role, &task).await?;
+            let text = told(work, room, &run, &task).await?;
             return prompt(work, run.id, run.machine, purpose, text).await.map(drop);
         }
     }
@@ -79,12 +80,15 @@ async fn has_task_prompt(work: &Work, run: &Run) -> Result<bool, Error> {
     Ok(open.iter().any(|prompt| matches!(prompt.purpose, PromptPurpose::Task(_))))
 }
 
-async fn told(work: &Work, room: &Room, role: &Role, task: &Task) -> Result<String, Error> {
+async fn told(work: &Work, room: &Room, run: &Run, task: &Task) -> Result<String, Error> {
     let message = chatroom_store::messages::find(&work.tx, room.id, task.message)
         .await?
         .ok_or_else(|| Error::Internal(format!("{} has lost its message", task.id)))?;
     let present = tasks::wait::present(&work.tx, room, work.now).await?;
-    Ok(task_prompt(room, role, task, &message, &present, Loop::Managed))
+    let instructions = rooms::instructions(&work.tx, room, &run.role, run.user).await?;
+    let changed = instructions.filter(|said| said.at > run.created_at).map(changed_instructions);
+    let task = task_prompt(room, &run.role, task, &message, &present, Loop::Managed);
+    Ok(changed.unwrap_or_default() + &task)
 }
 
 /// Writes down what a run is to be told; it is pushed with the commit.

@@ -15,6 +15,7 @@ use super::{Sealed, at_once, draft, queue, seal};
 use crate::agents;
 use crate::app::Work;
 use crate::error::Error;
+use crate::rooms;
 use crate::rooms::prompts::{Loop, role_prompt};
 use crate::tasks::wait::present;
 
@@ -74,6 +75,7 @@ async fn begin(
     replaces: bool,
     talk: Talk,
 ) -> Result<(), Error> {
+    room.is_open()?;
     let role = slot.role.clone();
     let config = chatroom_store::configs::find(&work.tx, machine.id, room.id, &role)
         .await?
@@ -177,6 +179,7 @@ async fn write(
     let token_until = work.now.plus_millis(RUN_TOKEN_MS);
     chatroom_store::runs::insert(&work.tx, run, &token.hash(), token_until).await?;
     let present = present(&work.tx, room, work.now).await?;
+    let instructions = rooms::instructions(&work.tx, room, &run.role, run.user).await?;
     let start = StartRun {
         run_id: run.id,
         slot: Slot { chatroom_id: room.id, role: run.role.clone() },
@@ -187,7 +190,7 @@ async fn write(
         mode: run.mode,
         form: run.form,
         run_token: token.expose().to_owned(),
-        system_prompt: role_prompt(room, &run.role, &present, Loop::of_run(run.form)),
+        system_prompt: role_prompt(room, &run.role, &present, Loop::of_run(run.form), instructions),
     };
     let sealed = seal(&work.app, command.id, &Sealed { start, replaces })?;
     queue(work, command, sealed).await

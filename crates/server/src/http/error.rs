@@ -196,7 +196,9 @@ fn room(error: &RoomError) -> (StatusCode, ErrorCode) {
     match error {
         E::NotFound => (S::NOT_FOUND, ErrorCode::NotFound),
         E::UnknownRole { .. } | E::UnknownTarget { .. } => (S::NOT_FOUND, ErrorCode::UnknownRole),
-        E::BadName | E::BadRoles | E::ReservedRole => (S::BAD_REQUEST, ErrorCode::InvalidRequest),
+        E::Archived(_) => (S::CONFLICT, ErrorCode::RoomArchived),
+        E::AgentsWanted(_) => (S::CONFLICT, ErrorCode::Conflict),
+        E::BadName | E::BadRoles | E::BadInstructions | E::ReservedRole => (S::BAD_REQUEST, ErrorCode::InvalidRequest),
     }
 }
 

@@ -59,6 +59,7 @@ pub(crate) async fn say(work: &mut Work, room: &Room, said: Said) -> Result<Mess
 /// Sends a message: a person's becomes a task for its role, at once or from the queue; an agent's is a note.
 pub async fn send(work: &mut Work, caller: &Caller, room: &Room, body: SendMessage) -> Result<Message, Error> {
     super::pace(work, caller)?;
+    room.is_open()?;
     let content = parse_content(&body.content)?;
     if let Some(target) = &body.target_role {
         room.target(target)?;

@@ -3,9 +3,9 @@
 pub mod messages;
 pub mod prompts;
 
-use chatroom_domain::access::Caller;
-use chatroom_domain::rooms::{self, Room, RoomError};
-use chatroom_protocol::api::rooms::CreateRoom;
+use chatroom_domain::access::{Caller, may_instruct};
+use chatroom_domain::rooms::{self, Instructions, Room, RoomError};
+use chatroom_protocol::api::rooms::{CreateRoom, UpdateRoom};
 use chatroom_protocol::{Role, RoomId, UserId};
 use chatroom_store::Access;
 use chatroom_store::events::NewEvent;
@@ -13,6 +13,7 @@ use chatroom_store::events::NewEvent;
 use crate::accounts::throttle::Tries;
 use crate::app::Work;
 use crate::error::Error;
+use crate::tasks::wait;
 
 /// Makes a room in an instance of `user`: the one named, else their own.
 pub async fn create(work: &mut Work, user: UserId, body: CreateRoom) -> Result<Room, Error> {
@@ -30,6 +31,8 @@ pub async fn create(work: &mut Work, user: UserId, body: CreateRoom) -> Result<R
         roles: body.roles,
         entry,
         created_at: work.now,
+        instructions: None,
+        archived_at: None,
     };
     chatroom_store::rooms::insert(&work.tx, &room).await?;
     let created = NewEvent {
@@ -42,6 +45,64 @@ pub async fn create(work: &mut Work, user: UserId, body: CreateRoom) -> Result<R
     };
     work.event(room.instance, created).await?;
     Ok(room)
+}
+
+/// Changes what may change of a room of `user`: its name, its standing instructions, and whether it is put away.
+pub async fn update(work: &mut Work, user: UserId, id: RoomId, body: UpdateRoom) -> Result<Room, Error> {
+    let mut room = find(&work.tx, id, user).await?;
+    let mut told = Vec::new();
+    if let Some(name) = body.name {
+        let name = rooms::parse_name(&name)?;
+        if name != room.name {
+            told.push(("room.renamed", Some(name.clone())));
+            room.name = name;
+        }
+    }
+    if let Some(text) = body.instructions {
+        let text = rooms::parse_instructions(&text)?;
+        let known = room.instructions.as_ref().map_or("", |said| said.text.as_str());
+        if text != known {
+            told.push(("room.instructions", Some(if text.is_empty() { "removed" } else { "set" }.to_owned())));
+            room.instructions = Some(Instructions { text, by: user, at: work.now });
+        }
+    }
+    match body.archived {
+        Some(true) if room.archived_at.is_none() => {
+            room.may_be_archived(&chatroom_store::agents::of_room(&work.tx, room.id).await?)?;
+            told.push(("room.archived", None));
+            room.archived_at = Some(work.now);
+        }
+        Some(false) if room.archived_at.is_some() => {
+            told.push(("room.unarchived", None));
+            room.archived_at = None;
+        }
+        _ => {}
+    }
+    chatroom_store::rooms::update(&work.tx, &room).await?;
+    for (kind, outcome) in told {
+        let event = NewEvent {
+            kind,
+            user: Some(user),
+            room: Some(room.id),
+            subject: Some(room.id.to_string()),
+            outcome,
+            ..NewEvent::default()
+        };
+        work.event(room.instance, event).await?;
+    }
+    Ok(room)
+}
+
+/// Returns the standing instructions that reach an agent of `owner` in a role.
+pub async fn instructions<'a>(
+    db: &impl Access,
+    room: &'a Room,
+    role: &Role,
+    owner: UserId,
+) -> Result<Option<&'a Instructions>, Error> {
+    let Some(said) = &room.instructions else { return Ok(None) };
+    let shared = wait::shared_by(db, room, role, owner).await?;
+    Ok(may_instruct(said.by, owner, shared).then_some(said))
 }
 
 /// Returns a room `user` is a member of.

@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 
 use chatroom_domain::access::Caller;
 use chatroom_domain::messages::{Message, Sender};
-use chatroom_domain::rooms::Room;
+use chatroom_domain::rooms::{Instructions, Room};
 use chatroom_domain::tasks::Task;
 use chatroom_protocol::Role;
 use chatroom_protocol::api::agents::RunForm;
@@ -41,8 +41,14 @@ impl Loop {
     }
 }
 
-/// Tells an agent who it is and how work moves here.
-pub fn role_prompt(room: &Room, role: &Role, present: &[Role], how: Loop) -> String {
+/// Tells an agent who it is, how work moves here, and what the people of the room told all of its agents.
+pub fn role_prompt(
+    room: &Room,
+    role: &Role,
+    present: &[Role],
+    how: Loop,
+    instructions: Option<&Instructions>,
+) -> String {
     let mut text = format!(
         "You are `{role}` in the chatroom \"{}\" ({}).\n\nRoles: {}. ",
         one_line(&room.name),
@@ -92,7 +98,21 @@ pub fn role_prompt(room: &Room, role: &Role, present: &[Role], how: Loop) -> Str
         ),
         room.id,
     );
+    if let Some(said) = instructions.filter(|said| !said.text.is_empty()) {
+        let _ = write!(text, "\nStanding instructions of this room, for every task in it:\n\n{}\n", quote(&said.text));
+    }
     text
+}
+
+/// Tells a live agent that the standing instructions are others than those it began with.
+pub fn changed_instructions(said: &Instructions) -> String {
+    if said.text.is_empty() {
+        return "The standing instructions of this room were taken back.\n\n".to_owned();
+    }
+    format!(
+        "The standing instructions of this room have changed. For every task from now on:\n\n{}\n\n",
+        quote(&said.text)
+    )
 }
 
 /// Gives a task, with the exact next commands.

@@ -36,6 +36,7 @@ pub async fn hand_off(
     if task.state == TaskState::Completed {
         return repeated(work, caller, room, role, &task).await;
     }
+    room.is_open()?;
     if matches!(body.next_role, Target::Role(_)) && task.hops >= HANDOFF_LIMIT {
         return Err(TaskError::HandoffLimit(task.hops).into());
     }

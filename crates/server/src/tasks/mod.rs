@@ -333,6 +333,7 @@ pub async fn progress(
 ) -> Result<Message, Error> {
     rooms::check_role(caller, room, role)?;
     rooms::pace(work, caller)?;
+    room.is_open()?;
     let content = parse_content(content)?;
     let mut own = chatroom_store::tasks::active(&work.tx, room.id).await?.into_iter().find(|task| {
         task.role == *role && task.state != TaskState::Pending && standing(caller, task) == Standing::Holder

@@ -28,6 +28,7 @@ const HOLD: Duration = Duration::from_secs(25);
 /// Makes the caller the waiter of a role: a person in a shell, or an agent in the terminal of its run.
 pub async fn join(work: &mut Work, caller: &Caller, room: &Room, role: &Role, body: Join) -> Result<Joined, Error> {
     room.role(role)?;
+    room.is_open()?;
     may_wait(caller, room, role)?;
     let user = caller.user();
     let own_run = run_of(caller);
@@ -73,7 +74,8 @@ pub async fn join(work: &mut Work, caller: &Caller, room: &Room, role: &Role, bo
         promote(work, room).await?;
     }
     let present = present(&work.tx, room, work.now).await?;
-    Ok(Joined { prompt: prompts::role_prompt(room, role, &present, prompts::Loop::Waiting) })
+    let instructions = rooms::instructions(&work.tx, room, role, user).await?;
+    Ok(Joined { prompt: prompts::role_prompt(room, role, &present, prompts::Loop::Waiting, instructions) })
 }
 
 /// Ends the wait of a run that is over.

@@ -18,6 +18,7 @@ mod origins;
 mod pages;
 mod restarts;
 mod retention;
+mod room_life;
 mod rooms;
 mod stage;
 mod steering;

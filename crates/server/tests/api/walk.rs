@@ -155,6 +155,7 @@ pub fn body(route: &Route) -> Option<Value> {
         "SignIn" => json!({ "email": "nobody@example.org", "password": "wrong wrong" }),
         "SignUp" => json!({ "email": "x", "name": "x", "password": "x" }),
         "Code" => json!({ "code": "cro_x" }),
+        "UpdateRoom" => json!({ "name": "x" }),
         "CreateRoom" => json!({ "name": "x", "roles": ["builder"] }),
         "FollowUp" => json!({ "text": "x" }),
         "AnswerPermission" => json!({ "decision": "allow", "digest": "0".repeat(64) }),

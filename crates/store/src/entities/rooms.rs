@@ -13,6 +13,10 @@ pub struct Model {
     pub entry: String,
     pub next_position: i64,
     pub created_at: i64,
+    pub instructions: Option<String>,
+    pub instructions_by: Option<String>,
+    pub instructions_at: Option<i64>,
+    pub archived_at: Option<i64>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

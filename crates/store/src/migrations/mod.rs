@@ -18,6 +18,7 @@ impl MigratorTrait for Migrations {
             Box::new(Script { name: "0005_prompt_authors", sql: include_str!("0005_prompt_authors.sql") }),
             Box::new(Script { name: "0006_permission_rules", sql: include_str!("0006_permission_rules.sql") }),
             Box::new(Script { name: "0007_conversations", sql: include_str!("0007_conversations.sql") }),
+            Box::new(Script { name: "0008_rooms", sql: include_str!("0008_rooms.sql") }),
         ]
     }
 }

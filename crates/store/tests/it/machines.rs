@@ -45,6 +45,8 @@ impl Cast {
             roles: vec![role("builder"), role("reviewer")],
             entry: role("builder"),
             created_at: NOW,
+            instructions: None,
+            archived_at: None,
         };
         let (laptop, server) = (machine(1, alice, "laptop"), machine(2, bob, "server"));
         let tx = store.begin().await.unwrap();

@@ -2,7 +2,7 @@
 
 use chatroom_domain::accounts::{Email, Instance, User};
 use chatroom_domain::messages::{Message, Sender};
-use chatroom_domain::rooms::Room;
+use chatroom_domain::rooms::{Instructions, Room};
 use chatroom_domain::tasks::{Holder, Task, Waiter};
 use chatroom_protocol::api::rooms::{MessageKind, Target};
 use chatroom_protocol::api::tasks::TaskState;
@@ -42,6 +42,8 @@ async fn room(store: &Store, instance: InstanceId, n: u128) -> Room {
         roles: vec![role("builder"), role("reviewer")],
         entry: role("builder"),
         created_at: NOW,
+        instructions: None,
+        archived_at: None,
     };
     let tx = store.begin().await.unwrap();
     rooms::insert(&tx, &room).await.unwrap();
@@ -76,7 +78,19 @@ async fn a_room_is_found_by_its_members_only() {
         assert_eq!(rooms::find(&reader, made.id, bob).await.unwrap(), None);
         assert_eq!(rooms::list(&reader, bob).await.unwrap(), []);
         assert_eq!(rooms::list(&reader, alice).await.unwrap(), std::slice::from_ref(&made));
-        assert_eq!(rooms::of(&reader, made.id).await.unwrap(), Some(made));
+        assert_eq!(rooms::of(&reader, made.id).await.unwrap(), Some(made.clone()));
+
+        let changed = Room {
+            name: "other".into(),
+            instructions: Some(Instructions { text: "be kind".into(), by: alice, at: NOW }),
+            archived_at: Some(NOW),
+            ..made
+        };
+        let tx = store.begin().await.unwrap();
+        rooms::update(&tx, &changed).await.unwrap();
+        tx.commit().await.unwrap();
+        assert_eq!(rooms::list(&reader, alice).await.unwrap(), [], "it is put away");
+        assert_eq!(rooms::find(&reader, changed.id, alice).await.unwrap(), Some(changed));
     })
     .await;
 }
@@ -217,6 +231,8 @@ async fn a_write_that_is_not_committed_leaves_no_trace() {
             roles: vec![role("a")],
             entry: role("a"),
             created_at: NOW,
+            instructions: None,
+            archived_at: None,
         };
         rooms::insert(&tx, &lost).await.unwrap();
         drop(tx);

@@ -4,7 +4,7 @@ use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use chatroom_domain::rooms::Room;
 use chatroom_protocol::api::Done;
-use chatroom_protocol::api::rooms::{CreateRoom, MessageView, Messages, RoomView, Rooms, SendMessage};
+use chatroom_protocol::api::rooms::{CreateRoom, MessageView, Messages, RoomView, Rooms, SendMessage, UpdateRoom};
 use chatroom_protocol::{MessageId, Problem, Role, RoomId};
 use chatroom_store::messages::Window;
 use serde::Deserialize;
@@ -22,7 +22,7 @@ use crate::rooms::{self, messages};
 pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(create, list))
-        .routes(routes!(show))
+        .routes(routes!(show, update))
         .routes(routes!(send, read))
         .routes(routes!(delete_message))
 }
@@ -41,7 +41,7 @@ async fn create(
     Ok((StatusCode::CREATED, Json(view(room))))
 }
 
-/// Lists the caller's rooms.
+/// Lists the caller's rooms that are not put away.
 #[utoipa::path(get, path = "/api/chatrooms", tag = "rooms", security(("session" = [])),
     responses((status = 200, body = Rooms), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 async fn list(person: Person, State(app): State<App>) -> Result<Json<Rooms>, Error> {
@@ -58,6 +58,25 @@ async fn show(
     Path(id): Path<RoomId>,
 ) -> Result<Json<RoomView>, Error> {
     Ok(Json(view(rooms::for_caller(&app.reader(), &caller, id).await?)))
+}
+
+/// Renames a room, tells its agents something for good, puts it away or brings it back.
+///
+/// Agents get the standing instructions when they start, and with their next task when those changed meanwhile. A room
+/// whose agents are wanted to run cannot be put away; one that is put away takes no messages and no work.
+#[utoipa::path(patch, path = "/api/chatrooms/{chatroomId}", tag = "rooms", security(("session" = [])),
+    params(("chatroomId" = RoomId, Path)), request_body = UpdateRoom,
+    responses((status = 200, body = RoomView), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+async fn update(
+    person: Person,
+    State(app): State<App>,
+    Path(id): Path<RoomId>,
+    Json(body): Json<UpdateRoom>,
+) -> Result<Json<RoomView>, Error> {
+    let mut work = app.begin().await?;
+    let room = rooms::update(&mut work, person.user, id, body).await?;
+    work.commit().await?;
+    Ok(Json(view(room)))
 }
 
 /// Says something. A person's message becomes a task, at once or from the queue; an agent's is a note.
@@ -131,6 +150,7 @@ async fn delete_message(
 }
 
 fn view(room: Room) -> RoomView {
+    let instructions = room.instructions.filter(|said| !said.text.is_empty());
     RoomView {
         chatroom_id: room.id,
         instance_id: room.instance,
@@ -138,5 +158,8 @@ fn view(room: Room) -> RoomView {
         roles: room.roles,
         entry: room.entry,
         created_at: room.created_at,
+        instructions_by: instructions.as_ref().map(|said| said.by),
+        instructions: instructions.map(|said| said.text),
+        archived_at: room.archived_at,
     }
 }

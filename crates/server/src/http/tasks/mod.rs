@@ -205,7 +205,8 @@ async fn context(
     rooms::check_role(&caller, &room, &role)?;
     let present = wait::present(&reader, &room, app.clock.now()).await?;
     let how = Loop::of(&caller);
-    let mut prompt = prompts::role_prompt(&room, &role, &present, how);
+    let instructions = rooms::instructions(&reader, &room, &role, caller.user()).await?;
+    let mut prompt = prompts::role_prompt(&room, &role, &present, how, instructions);
     let mut any = false;
     for task in chatroom_store::tasks::active(&reader, room.id).await? {
         if task.role == role && task.state != TaskState::Pending {
