@@ -183,7 +183,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Lists the caller's rooms. */
+        /** Lists the caller's rooms that are not put away. */
         get: operations["get_chatrooms"];
         put?: never;
         /** Makes a room. */
@@ -208,7 +208,12 @@ export interface paths {
         delete?: never;
         options?: never;
         head?: never;
-        patch?: never;
+        /**
+         * Renames a room, tells its agents something for good, puts it away or brings it back.
+         * @description Agents get the standing instructions when they start, and with their next task when those changed meanwhile. A room
+         *     whose agents are wanted to run cannot be put away; one that is put away takes no messages and no work.
+         */
+        patch: operations["patch_chatrooms_chatroomId"];
         trace?: never;
     };
     "/api/chatrooms/{chatroomId}/agents": {
@@ -1227,7 +1232,7 @@ export interface components {
          * @description What went wrong, stable across versions. Clients match on this, never on prose.
          * @enum {string}
          */
-        ErrorCode: "InvalidRequest" | "TooLarge" | "NotSignedIn" | "Forbidden" | "NotFound" | "ForeignOrigin" | "UnknownHost" | "TooManyRequests" | "WrongCredentials" | "SignUpClosed" | "EmailTaken" | "CodeExpired" | "AuthorizationPending" | "SlowDown" | "AccessDenied" | "UnknownRole" | "TaskState" | "NotTheHolder" | "TooManyTasks" | "HandoffLimit" | "RoleTaken" | "Superseded" | "InvalidMessage" | "MessageDelivered" | "ToolMissing" | "NotConfigured" | "NotPermitted" | "CannotResume" | "RunsElsewhere" | "TooManyCommands" | "MachineOffline" | "MachineFailed" | "StaleEpoch" | "MachineLocked" | "VersionGap" | "NotRunning" | "NoTerminal" | "InTerminal" | "PromptSettled" | "PermissionClosed" | "PermissionChanged" | "FeedTruncated" | "Conflict" | "ShuttingDown" | "StorageFull" | "DatabaseAway" | "Internal" | "unknown";
+        ErrorCode: "InvalidRequest" | "TooLarge" | "NotSignedIn" | "Forbidden" | "NotFound" | "ForeignOrigin" | "UnknownHost" | "TooManyRequests" | "WrongCredentials" | "SignUpClosed" | "EmailTaken" | "CodeExpired" | "AuthorizationPending" | "SlowDown" | "AccessDenied" | "UnknownRole" | "RoomArchived" | "TaskState" | "NotTheHolder" | "TooManyTasks" | "HandoffLimit" | "RoleTaken" | "Superseded" | "InvalidMessage" | "MessageDelivered" | "ToolMissing" | "NotConfigured" | "NotPermitted" | "CannotResume" | "RunsElsewhere" | "TooManyCommands" | "MachineOffline" | "MachineFailed" | "StaleEpoch" | "MachineLocked" | "VersionGap" | "NotRunning" | "NoTerminal" | "InTerminal" | "PromptSettled" | "PermissionClosed" | "PermissionChanged" | "FeedTruncated" | "Conflict" | "ShuttingDown" | "StorageFull" | "DatabaseAway" | "Internal" | "unknown";
         /** @description Where an event is. */
         EventPlace: {
             /**
@@ -1753,6 +1758,7 @@ export interface components {
         RoomId: string;
         /** @description A room. */
         RoomView: {
+            archivedAt?: components["schemas"]["Timestamp"] | null;
             /** @description Its id. */
             chatroomId: components["schemas"]["RoomId"];
             /** @description When it was made. */
@@ -1761,6 +1767,9 @@ export interface components {
             entry: components["schemas"]["Role"];
             /** @description Where it belongs. */
             instanceId: components["schemas"]["InstanceId"];
+            /** @description What its people tell every agent of it. */
+            instructions?: string | null;
+            instructionsBy?: components["schemas"]["UserId"] | null;
             /** @description Its name. */
             name: string;
             /** @description Its roles, in the order given. */
@@ -2282,6 +2291,15 @@ export interface components {
             /** @description Absolute path on the machine. */
             workingDir: string;
         };
+        /** @description `PATCH /api/chatrooms/{chatroomId}`; what is left out stays as it is. */
+        UpdateRoom: {
+            /** @description Puts the room away, or brings it back. */
+            archived?: boolean | null;
+            /** @description What every agent of the room is told, at most 8 KiB; empty takes it back. */
+            instructions?: string | null;
+            /** @description 1 to 120 characters. */
+            name?: string | null;
+        };
         UserId: string;
         /** @description What a viewer says beside its bytes. */
         ViewerSays: {
@@ -2779,6 +2797,39 @@ export interface operations {
             };
         };
     };
+    patch_chatrooms_chatroomId: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                chatroomId: components["schemas"]["RoomId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["UpdateRoom"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RoomView"];
+                };
+            };
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     get_chatrooms_chatroomId_agents: {
         parameters: {
             query?: never;
@@ -3082,6 +3133,8 @@ export interface operations {
             query?: {
                 /** @description Only what came after this message. */
                 sinceMessageId?: components["schemas"]["MessageId"] | null;
+                /** @description Only what came before this message, the last of it. */
+                beforeMessageId?: components["schemas"]["MessageId"] | null;
                 /** @description Only what this role said, or `user`, or `system`. */
                 senderRole?: string | null;
                 /** @description At most so many, 1 to 500; 50 if omitted. */
