@@ -46,6 +46,13 @@ pub async fn of_room(db: &impl Access, room: RoomId) -> Result<Vec<Agent>, Store
     rows.into_iter().map(agent).collect()
 }
 
+/// Lists the slots of some rooms that somebody touched.
+pub async fn of_rooms(db: &impl Access, rooms: &[RoomId]) -> Result<Vec<Agent>, StoreError> {
+    let of_these = agents::Column::RoomId.is_in(rooms.iter().map(RoomId::to_string));
+    let rows = agents::Entity::find().filter(of_these).all(db.connection()).await?;
+    rows.into_iter().map(agent).collect()
+}
+
 /// Lists the slots that point to a machine.
 pub async fn on_machine(db: &impl Access, machine: MachineId) -> Result<Vec<Agent>, StoreError> {
     let rows =

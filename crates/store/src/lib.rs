@@ -19,6 +19,7 @@ pub mod machines;
 pub mod messages;
 pub mod permissions;
 pub mod prompts;
+pub mod read_marks;
 pub mod rooms;
 pub mod runs;
 pub mod sessions;
@@ -27,6 +28,7 @@ pub mod users;
 pub mod waiters;
 
 mod entities;
+mod like;
 mod migrations;
 mod row;
 mod trouble;

@@ -79,6 +79,13 @@ pub async fn of(db: &impl Access, id: MachineId) -> Result<Option<Machine>, Stor
     machines::Entity::find_by_id(id.to_string()).one(db.connection()).await?.map(machine).transpose()
 }
 
+/// Looks up several machines for the platform itself.
+pub async fn among(db: &impl Access, ids: &[MachineId]) -> Result<Vec<Machine>, StoreError> {
+    let these = machines::Column::Id.is_in(ids.iter().map(MachineId::to_string));
+    let rows = machines::Entity::find().filter(these).all(db.connection()).await?;
+    rows.into_iter().map(machine).collect()
+}
+
 /// Lists the machines of `user`, by alias.
 pub async fn list(db: &impl Access, user: UserId) -> Result<Vec<Machine>, StoreError> {
     let rows = of_user(user)

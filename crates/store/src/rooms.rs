@@ -19,6 +19,7 @@ pub async fn insert(tx: &Tx, room: &Room) -> Result<(), StoreError> {
         entry: Set(room.entry.to_string()),
         next_position: Set(0),
         created_at: Set(room.created_at.0),
+        active_at: Set(room.created_at.0),
         ..changeable(room)
     }
     .insert(tx.connection())
@@ -73,10 +74,11 @@ pub async fn of_instance(db: &impl Access, instance: InstanceId) -> Result<Vec<R
     rows.into_iter().map(room).collect()
 }
 
-/// Takes the next position of a room's history.
-pub async fn next_position(tx: &Tx, id: RoomId) -> Result<i64, StoreError> {
+/// Takes the next position of a room's history, for what is said there at `at`.
+pub async fn next_position(tx: &Tx, id: RoomId, at: Timestamp) -> Result<i64, StoreError> {
     let rows = rooms::Entity::update_many()
         .col_expr(rooms::Column::NextPosition, Expr::col(rooms::Column::NextPosition).add(1))
+        .col_expr(rooms::Column::ActiveAt, Expr::value(at.0))
         .filter(rooms::Column::Id.eq(id.to_string()))
         .exec_with_returning(tx.connection())
         .await?;
@@ -94,7 +96,7 @@ fn seen_by(user: UserId) -> Select<rooms::Entity> {
     rooms::Entity::find().filter(rooms::Column::InstanceId.in_subquery(theirs))
 }
 
-fn room(row: rooms::Model) -> Result<Room, StoreError> {
+pub(crate) fn room(row: rooms::Model) -> Result<Room, StoreError> {
     Ok(Room {
         id: parse(TABLE, &row.id)?,
         instance: parse(TABLE, &row.instance_id)?,

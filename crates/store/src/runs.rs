@@ -4,7 +4,7 @@ use chatroom_domain::access::Caller;
 use chatroom_domain::agents::Run;
 use chatroom_domain::secrets::TokenHash;
 use chatroom_protocol::{MachineId, Role, RoomId, RunId, Timestamp};
-use sea_orm::sea_query::{Expr, Query};
+use sea_orm::sea_query::{Condition, Expr, Query};
 use sea_orm::{
     ActiveModelTrait, ActiveValue::Set, ActiveValue::Unchanged, ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter,
     QueryOrder, QuerySelect, Select,
@@ -126,6 +126,25 @@ pub async fn live_in(db: &impl Access, room: RoomId, role: &Role) -> Result<Vec<
         .filter(runs::Column::RoomId.eq(room.to_string()))
         .filter(runs::Column::Role.eq(role.to_string()))
         .filter(runs::Column::ExitedAt.is_null())
+        .order_by_desc(runs::Column::CreatedAt)
+        .order_by_desc(runs::Column::Id)
+        .all(db.connection())
+        .await?;
+    rows.into_iter().map(run).collect()
+}
+
+/// Lists the runs some rooms have right now, the newest first: those that are not over, and the last one of each role.
+pub async fn present_in(db: &impl Access, rooms: &[RoomId]) -> Result<Vec<Run>, StoreError> {
+    let rooms: Vec<String> = rooms.iter().map(RoomId::to_string).collect();
+    let last = Query::select()
+        .column(agents::Column::RunId)
+        .from(agents::Entity)
+        .and_where(agents::Column::RoomId.is_in(rooms.clone()))
+        .and_where(agents::Column::RunId.is_not_null())
+        .to_owned();
+    let rows = runs::Entity::find()
+        .filter(runs::Column::RoomId.is_in(rooms))
+        .filter(Condition::any().add(runs::Column::ExitedAt.is_null()).add(runs::Column::Id.in_subquery(last)))
         .order_by_desc(runs::Column::CreatedAt)
         .order_by_desc(runs::Column::Id)
         .all(db.connection())

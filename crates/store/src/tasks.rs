@@ -52,6 +52,16 @@ pub async fn active(db: &impl Access, room: RoomId) -> Result<Vec<Task>, StoreEr
     rows.iter().map(task).collect()
 }
 
+/// Lists the tasks of some rooms that are not completed.
+pub async fn active_in(db: &impl Access, rooms: &[RoomId]) -> Result<Vec<Task>, StoreError> {
+    let rows = tasks::Entity::find()
+        .filter(tasks::Column::RoomId.is_in(rooms.iter().map(RoomId::to_string)))
+        .filter(tasks::Column::State.is_in(ACTIVE))
+        .all(db.connection())
+        .await?;
+    rows.iter().map(task).collect()
+}
+
 /// Lists the latest completed tasks of a room, the newest first.
 pub async fn completed(db: &impl Access, room: RoomId, limit: u64) -> Result<Vec<Task>, StoreError> {
     let rows = of_room(room)

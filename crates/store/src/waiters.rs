@@ -50,6 +50,13 @@ pub async fn of_room(db: &impl Access, room: RoomId) -> Result<Vec<Waiter>, Stor
     rows.into_iter().map(waiter).collect()
 }
 
+/// Lists the waiters of some rooms.
+pub async fn of_rooms(db: &impl Access, rooms: &[RoomId]) -> Result<Vec<Waiter>, StoreError> {
+    let of_these = waiters::Column::RoomId.is_in(rooms.iter().map(RoomId::to_string));
+    let rows = waiters::Entity::find().filter(of_these).all(db.connection()).await?;
+    rows.into_iter().map(waiter).collect()
+}
+
 /// Notes that a connection asked again at `at`; changes nothing if it is not the waiter any more.
 pub async fn seen(tx: &Tx, room: RoomId, role: &Role, connection: &str, at: Timestamp) -> Result<bool, StoreError> {
     let updated = waiters::Entity::update_many()

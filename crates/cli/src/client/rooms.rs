@@ -1,6 +1,7 @@
 //! Rooms and messages.
 
-use chatroom_protocol::api::rooms::{CreateRoom, MessageView, Messages, RoomView, Rooms, SendMessage, UpdateRoom};
+use chatroom_protocol::api::Done;
+use chatroom_protocol::api::rooms::{CreateRoom, MarkRead, MessageView, Messages, RoomView, Rooms, SendMessage, UpdateRoom};
 use chatroom_protocol::{MessageId, RoomId};
 
 use super::{Again, ApiError, Client};
@@ -22,9 +23,29 @@ impl Client {
         self.post("/api/chatrooms", body, Again::Never).await
     }
 
-    /// Lists the caller's rooms.
-    pub async fn rooms(&self) -> Result<Rooms, ApiError> {
-        self.get("/api/chatrooms").await
+    /// Lists the caller's rooms, page after page: those put away, or those not, whose name has a text in it.
+    pub async fn rooms(&self, archived: bool, search: &str) -> Result<Rooms, ApiError> {
+        let mut all = Rooms { chatrooms: Vec::new(), next: None };
+        loop {
+            let mut query = url::form_urlencoded::Serializer::new(String::new());
+            query.append_pair("limit", "500");
+            query.append_pair("archived", if archived { "true" } else { "false" });
+            query.append_pair("search", search);
+            if let Some(after) = all.next {
+                query.append_pair("after", &after.to_string());
+            }
+            let page: Rooms = self.get(&format!("/api/chatrooms?{}", query.finish())).await?;
+            all.chatrooms.extend(page.chatrooms);
+            all.next = page.next;
+            if all.next.is_none() {
+                return Ok(all);
+            }
+        }
+    }
+
+    /// Notes up to where the caller has read a room.
+    pub async fn mark_read(&self, room: RoomId, message_id: MessageId) -> Result<Done, ApiError> {
+        self.put(&format!("/api/chatrooms/{room}/read"), &MarkRead { message_id }).await
     }
 
     /// Shows a room.

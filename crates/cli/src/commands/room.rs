@@ -4,11 +4,12 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use chatroom_protocol::Role;
-use chatroom_protocol::api::rooms::{CreateRoom, RoomView, UpdateRoom};
+use chatroom_protocol::api::rooms::{CreateRoom, RoomEntry, RoomView, UpdateRoom};
 use clap::{Args, Subcommand};
 
 use super::{DONE, Format, InRoom, parse_role};
 use crate::client::Client;
+use crate::client::rooms::Window;
 use crate::shell::Shell;
 use crate::{input, output, times};
 
@@ -18,9 +19,11 @@ pub enum Room {
     /// Make a room, and print its id.
     Create(Create),
     /// List your rooms.
-    List(Format),
+    List(List),
     /// Show a room.
     Show(Show),
+    /// Mark everything that was said in a room as read.
+    Read(Show),
     /// Give a room another name.
     Rename(Rename),
     /// Show and change what every agent of a room is told.
@@ -81,6 +84,19 @@ pub struct Create {
     format: Format,
 }
 
+/// Which rooms.
+#[derive(Debug, Args)]
+pub struct List {
+    /// Only those whose name has this in it.
+    #[arg(long, default_value = "", hide_default_value = true)]
+    search: String,
+    /// Those that are put away.
+    #[arg(long)]
+    archived: bool,
+    #[command(flatten)]
+    format: Format,
+}
+
 /// Which room.
 #[derive(Debug, Args)]
 pub struct Show {
@@ -94,8 +110,9 @@ pub struct Show {
 pub async fn run(verb: Room, shell: &Shell) -> Result<ExitCode> {
     match verb {
         Room::Create(verb) => create(verb, shell).await,
-        Room::List(format) => list(format, shell).await,
+        Room::List(verb) => list(&verb, shell).await,
         Room::Show(verb) => show(verb, shell).await,
+        Room::Read(verb) => read(&verb, shell).await,
         Room::Rename(verb) => rename(verb, shell).await,
         Room::Instructions(Instructions::Show(verb)) => instructions(&verb, shell).await,
         Room::Instructions(Instructions::Set(verb)) => instruct(verb, shell).await,
@@ -124,21 +141,42 @@ async fn create(verb: Create, shell: &Shell) -> Result<ExitCode> {
     Ok(DONE)
 }
 
-async fn list(format: Format, shell: &Shell) -> Result<ExitCode> {
+async fn list(verb: &List, shell: &Shell) -> Result<ExitCode> {
     shell.owner_only("room list")?;
-    let rooms = Client::person(shell)?.rooms().await?;
-    if !format.json && rooms.chatrooms.is_empty() {
-        output::talk("No rooms yet. Make one:\n\n    chatroom room create NAME --role builder");
+    let rooms = Client::person(shell)?.rooms(verb.archived, &verb.search).await?;
+    if !verb.format.json && rooms.chatrooms.is_empty() {
+        let all = !verb.archived && verb.search.is_empty();
+        output::talk(if all {
+            "No rooms yet. Make one:\n\n    chatroom room create NAME --role builder"
+        } else {
+            "No such room."
+        });
         return Ok(DONE);
     }
-    output::either(format.json, &rooms, || {
-        let rows: Vec<_> = rooms
-            .chatrooms
-            .iter()
-            .map(|room| vec![room.chatroom_id.to_string(), room.name.clone(), roles(room)])
-            .collect();
-        output::table(&["CHATROOM ID", "NAME", "ROLES"], &rows)
+    output::either(verb.format.json, &rooms, || {
+        let some = |count: u64| if count == 0 { "–".to_owned() } else { count.to_string() };
+        let row = |room: &RoomEntry| {
+            let roles = roles(&room.roles, &room.entry);
+            let numbers = [room.unread, room.needs_you.total(), room.working].map(some);
+            [vec![room.chatroom_id.to_string(), room.name.clone()], numbers.to_vec(), vec![roles]].concat()
+        };
+        let rows: Vec<_> = rooms.chatrooms.iter().map(row).collect();
+        output::table(&["CHATROOM ID", "NAME", "UNREAD", "NEEDS YOU", "WORKING", "ROLES"], &rows)
     })?;
+    Ok(DONE)
+}
+
+async fn read(verb: &Show, shell: &Shell) -> Result<ExitCode> {
+    shell.owner_only("room read")?;
+    let client = Client::person(shell)?;
+    let room = verb.place.room()?;
+    let last = client.messages(room, &Window { limit: 1, ..Window::default() }).await?.messages.pop();
+    let Some(last) = last else {
+        output::talk("Nothing was said yet.");
+        return Ok(DONE);
+    };
+    let done = client.mark_read(room, last.message_id).await?;
+    output::either(verb.format.json, &done, || format!("{room} is read up to {}.", last.message_id))?;
     Ok(DONE)
 }
 
@@ -150,7 +188,7 @@ async fn show(verb: Show, shell: &Shell) -> Result<ExitCode> {
             "{}\n  chatroom id  {}\n  roles        {}\n  made         {}\n{archived}",
             output::one_line(&room.name),
             room.chatroom_id,
-            roles(&room),
+            roles(&room.roles, &room.entry),
             times::utc(room.created_at)
         )
     })?;
@@ -201,7 +239,7 @@ async fn update(
     Ok(DONE)
 }
 
-fn roles(room: &RoomView) -> String {
-    let mark = |role: &Role| if *role == room.entry { format!("{role} (entry)") } else { role.to_string() };
-    room.roles.iter().map(mark).collect::<Vec<_>>().join(", ")
+fn roles(roles: &[Role], entry: &Role) -> String {
+    let mark = |role: &Role| if role == entry { format!("{role} (entry)") } else { role.to_string() };
+    roles.iter().map(mark).collect::<Vec<_>>().join(", ")
 }

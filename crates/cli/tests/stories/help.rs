@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::desk::Desk;
 
-const VERBS: [&str; 59] = [
+const VERBS: [&str; 60] = [
     "",
     "up",
     "server",
@@ -23,6 +23,7 @@ const VERBS: [&str; 59] = [
     "room create",
     "room list",
     "room show",
+    "room read",
     "room rename",
     "room instructions",
     "room instructions show",

@@ -27,6 +27,8 @@ async fn a_person_makes_a_room_and_speaks_in_it() {
     assert!(second.out.contains("waits in the queue"), "{}", second.all());
     let list = desk.run(&format!("messages --chatroom-id={room}")).await.exits(0);
     assert!(list.out.contains("user → builder") && list.out.contains("queue (1)"), "{}", list.all());
+    let read = desk.run(&format!("room read --chatroom-id={room}")).await.exits(0);
+    assert!(read.out.contains("is read up to msg_"), "{}", read.all());
     let tasks = desk.run(&format!("task list --chatroom-id={room}")).await.exits(0);
     assert!(tasks.out.contains("builder") && tasks.out.contains("pending"), "{}", tasks.all());
 
@@ -59,8 +61,10 @@ async fn a_person_instructs_the_agents_of_a_room_and_puts_it_away() {
     let refused = desk.run(&format!("message send --chatroom-id {room} --content hi")).await.exits(1);
     assert!(refused.err.contains("room_archived") && refused.err.contains("room unarchive"), "{}", refused.all());
     desk.run(&format!("room unarchive --chatroom-id {room}")).await.exits(0);
-    let list = desk.run("room list").await.exits(0);
+    let list = desk.run("room list --search GOOD").await.exits(0);
     assert!(list.out.contains("goodbye"), "{}", list.all());
+    let none = desk.run("room list --archived").await.exits(0);
+    assert!(none.out.is_empty() && none.err.contains("No such room"), "{}", none.all());
 }
 
 #[tokio::test]

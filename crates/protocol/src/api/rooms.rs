@@ -65,11 +65,72 @@ pub struct UpdateRoom {
     pub archived: Option<bool>,
 }
 
+/// A room in the list of a person.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RoomEntry {
+    /// Its id.
+    pub chatroom_id: RoomId,
+    /// Where it belongs.
+    pub instance_id: InstanceId,
+    /// Its name.
+    pub name: String,
+    /// Its roles, in the order given.
+    pub roles: Vec<Role>,
+    /// Who gets people's messages.
+    pub entry: Role,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// Since when it is put away, if it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub archived_at: Option<Timestamp>,
+    /// When something was last said in it, or queued.
+    pub last_activity_at: Timestamp,
+    /// How many messages of others came after what the caller has read; at most 1,000 are counted.
+    pub unread: u64,
+    /// What waits for the caller.
+    pub needs_you: NeedsYou,
+    /// How many agents are in a turn.
+    pub working: u64,
+}
+
+/// How much of a room waits for one person.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct NeedsYou {
+    /// Agents on their machines that ask for permission.
+    pub asks: u64,
+    /// Agents on their machines that crashed too often.
+    pub gave_up: u64,
+    /// Hand-offs to people that they have not read.
+    pub handoffs: u64,
+    /// Tasks with the words of others that wait to be let through to their agents.
+    pub approvals: u64,
+}
+
+impl NeedsYou {
+    /// Returns how much it is in all.
+    pub fn total(&self) -> u64 {
+        self.asks + self.gave_up + self.handoffs + self.approvals
+    }
+}
+
 /// `GET /api/chatrooms`
 #[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Rooms {
     /// Those the caller is a member of, the newest first.
-    pub chatrooms: Vec<RoomView>,
+    pub chatrooms: Vec<RoomEntry>,
+    /// Where to read on, if there are more: `after=` this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<RoomId>,
+}
+
+/// `PUT /api/chatrooms/{chatroomId}/read`
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct MarkRead {
+    /// The last message the caller has read.
+    pub message_id: MessageId,
 }
 
 /// Whom a message or hand-off goes to: a role, or the people of the room (`user`).

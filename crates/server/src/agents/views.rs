@@ -3,7 +3,7 @@
 use chatroom_domain::agents::{Agent, CRASH_WINDOW_MS, Desired, Known, Outside, Permission, Run, status};
 use chatroom_domain::machines::{AgentConfig, Machine};
 use chatroom_domain::rooms::Room;
-use chatroom_domain::tasks::{Holder, Waiter};
+use chatroom_domain::tasks::{Holder, Task, Waiter};
 use chatroom_protocol::api::agents::{AgentStatus, AgentView, PermissionView, RunActivity, RunForm, RunView};
 use chatroom_protocol::api::tasks::TaskState;
 use chatroom_protocol::{Role, Timestamp, UserId};
@@ -11,17 +11,17 @@ use chatroom_store::Access;
 
 use super::slot;
 use crate::error::Error;
-use crate::{machines, tasks};
+use crate::machines;
 
 /// Shows the agents of a room to one of its members.
 pub async fn views(db: &impl Access, room: &Room, viewer: UserId, now: Timestamp) -> Result<Vec<AgentView>, Error> {
     let configs = chatroom_store::configs::of_room(db, room.id, viewer).await?;
     let waiters = chatroom_store::waiters::of_room(db, room.id).await?;
-    let working = in_shells(db, room).await?;
+    let active = chatroom_store::tasks::active(db, room.id).await?;
     let mut views = Vec::new();
     for role in &room.roles {
-        let outside = outside(role, &waiters, &working, now);
-        let mut view = one(db, room, role, viewer, outside, now).await?;
+        let outside = outside(role, &waiters, &active, now);
+        let mut view = one(db, room, role, viewer, outside, &active, now).await?;
         let own = configs.iter().filter(|config| config.role == *role);
         view.restart_needed = own.clone().any(|config| runs_otherwise(&view, config));
         view.configs = own.cloned().map(machines::configs::view).collect();
@@ -40,17 +40,12 @@ fn runs_otherwise(view: &AgentView, config: &AgentConfig) -> bool {
     })
 }
 
-/// Returns the roles whose task somebody works on in a shell.
-async fn in_shells(db: &impl Access, room: &Room) -> Result<Vec<Role>, Error> {
-    let active = chatroom_store::tasks::active(db, room.id).await?;
-    let held = active
-        .into_iter()
-        .filter(|task| task.state != TaskState::Pending && matches!(task.holder, Some(Holder::Wait(..))));
-    Ok(held.map(|task| task.role).collect())
-}
-
-fn outside(role: &Role, waiters: &[Waiter], working: &[Role], now: Timestamp) -> Outside {
-    if working.contains(role) {
+/// Returns who works a role from a shell, as far as its waits and its tasks under way tell.
+pub(crate) fn outside(role: &Role, waiters: &[Waiter], active: &[Task], now: Timestamp) -> Outside {
+    let in_a_shell = |task: &Task| {
+        task.role == *role && task.state != TaskState::Pending && matches!(task.holder, Some(Holder::Wait(..)))
+    };
+    if active.iter().any(in_a_shell) {
         Outside::Working
     } else if waiters.iter().any(|waiter| waiter.role == *role && waiter.present(now)) {
         Outside::Waiting
@@ -59,12 +54,40 @@ fn outside(role: &Role, waiters: &[Waiter], working: &[Role], now: Timestamp) ->
     }
 }
 
+/// Returns the one word for what the agent of a slot is doing.
+pub(crate) fn status_of(
+    slot: &Agent,
+    machine: Option<&Machine>,
+    run: Option<&Run>,
+    outside: Outside,
+    active: &[Task],
+    now: Timestamp,
+) -> AgentStatus {
+    // In a terminal only a wait tells that it rests: a screen that stands still does not.
+    let rests = |run: &Run| {
+        let holds = |task: &Task| task.state != TaskState::Pending && task.holder == Some(Holder::Run(run.id));
+        run.form == RunForm::Terminal
+            && run.activity == RunActivity::Working
+            && outside == Outside::Waiting
+            && !active.iter().any(holds)
+    };
+    status(Known {
+        desired: slot.desired,
+        online: machine.is_some_and(|machine| machine.online(now)),
+        activity: run.map(|run| if rests(run) { RunActivity::Idle } else { run.activity }),
+        awaiting_handoff: run.is_some_and(|run| run.awaiting_handoff),
+        gave_up: slot.gave_up.is_some(),
+        outside,
+    })
+}
+
 async fn one(
     db: &impl Access,
     room: &Room,
     role: &Role,
     viewer: UserId,
     outside: Outside,
+    active: &[Task],
     now: Timestamp,
 ) -> Result<AgentView, Error> {
     let slot = slot(db, room.id, role).await?;
@@ -76,22 +99,7 @@ async fn one(
         Some(id) => chatroom_store::runs::of(db, id).await?,
         None => None,
     };
-    let rests = match &run {
-        // In a terminal only a wait tells that it rests: a screen that stands still does not.
-        Some(run) if run.form == RunForm::Terminal && run.activity == RunActivity::Working => {
-            outside == Outside::Waiting && tasks::held_by(db, &Holder::Run(run.id)).await?.is_empty()
-        }
-        _ => false,
-    };
-    let known = Known {
-        desired: slot.desired,
-        online: machine.as_ref().is_some_and(|machine| machine.online(now)),
-        activity: run.as_ref().map(|run| if rests { RunActivity::Idle } else { run.activity }),
-        awaiting_handoff: run.as_ref().is_some_and(|run| run.awaiting_handoff),
-        gave_up: slot.gave_up.is_some(),
-        outside,
-    };
-    let status = status(known);
+    let status = status_of(&slot, machine.as_ref(), run.as_ref(), outside, active, now);
     let own = machine.as_ref().is_some_and(|machine| machine.user == viewer);
     let asked = match &run {
         Some(run) if run.live() => chatroom_store::permissions::open(db, run.id).await?,

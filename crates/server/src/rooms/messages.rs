@@ -34,7 +34,7 @@ pub(crate) async fn say(work: &mut Work, room: &Room, said: Said) -> Result<Mess
         user: said.user,
         target: said.target,
         content: said.content,
-        position: chatroom_store::rooms::next_position(&work.tx, room.id).await?,
+        position: chatroom_store::rooms::next_position(&work.tx, room.id, work.now).await?,
         queued: said.queued,
         task: said.task,
         created_at: work.now,

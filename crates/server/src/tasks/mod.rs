@@ -115,7 +115,7 @@ pub async fn promote(work: &mut Work, room: &Room) -> Result<(), Error> {
         Some(Target::Role(role)) if room.roles.contains(role) => role.clone(),
         _ => room.entry.clone(),
     };
-    let position = chatroom_store::rooms::next_position(&work.tx, room.id).await?;
+    let position = chatroom_store::rooms::next_position(&work.tx, room.id, work.now).await?;
     let promoted = NewEvent {
         kind: "message.sent",
         user: message.user,

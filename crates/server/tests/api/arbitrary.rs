@@ -113,6 +113,8 @@ fn tries() -> impl Strategy<Value = Try> {
         "text",
         "from",
         "event",
+        "search",
+        "archived",
     ];
     let query = prop::collection::vec((prop::sample::select(names.to_vec()), text()), 0..3);
     let part = prop::option::weighted(0.3, (any::<Index>(), text()));

@@ -19,6 +19,7 @@ mod pages;
 mod restarts;
 mod retention;
 mod room_life;
+mod room_list;
 mod rooms;
 mod stage;
 mod steering;

@@ -155,6 +155,7 @@ pub fn body(route: &Route) -> Option<Value> {
         "SignIn" => json!({ "email": "nobody@example.org", "password": "wrong wrong" }),
         "SignUp" => json!({ "email": "x", "name": "x", "password": "x" }),
         "Code" => json!({ "code": "cro_x" }),
+        "MarkRead" => json!({ "messageId": "msg_01HF7YAT000000000000000007" }),
         "UpdateRoom" => json!({ "name": "x" }),
         "CreateRoom" => json!({ "name": "x", "roles": ["builder"] }),
         "FollowUp" => json!({ "text": "x" }),

@@ -12,6 +12,7 @@ pub(crate) mod messages;
 pub(crate) mod one_time_codes;
 pub(crate) mod permissions;
 pub(crate) mod prompts;
+pub(crate) mod read_marks;
 pub(crate) mod rooms;
 pub(crate) mod runs;
 pub(crate) mod sessions;

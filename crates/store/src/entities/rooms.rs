@@ -17,6 +17,7 @@ pub struct Model {
     pub instructions_by: Option<String>,
     pub instructions_at: Option<i64>,
     pub archived_at: Option<i64>,
+    pub active_at: i64,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

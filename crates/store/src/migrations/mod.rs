@@ -19,6 +19,7 @@ impl MigratorTrait for Migrations {
             Box::new(Script { name: "0006_permission_rules", sql: include_str!("0006_permission_rules.sql") }),
             Box::new(Script { name: "0007_conversations", sql: include_str!("0007_conversations.sql") }),
             Box::new(Script { name: "0008_rooms", sql: include_str!("0008_rooms.sql") }),
+            Box::new(Script { name: "0009_read_marks", sql: include_str!("0009_read_marks.sql") }),
         ]
     }
 }

@@ -102,7 +102,7 @@ async fn messages_are_read_in_order_and_leave_the_queue_once() {
         let made = room(&store, own, 1).await;
         let tx = store.begin().await.unwrap();
         for n in 0..4 {
-            let position = rooms::next_position(&tx, made.id).await.unwrap();
+            let position = rooms::next_position(&tx, made.id, NOW).await.unwrap();
             assert_eq!(position, i64::try_from(n).unwrap() + 1);
             messages::insert(&tx, &message(made.id, alice, n, position, n == 3)).await.unwrap();
         }

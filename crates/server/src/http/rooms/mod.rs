@@ -4,9 +4,12 @@ use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use chatroom_domain::rooms::Room;
 use chatroom_protocol::api::Done;
-use chatroom_protocol::api::rooms::{CreateRoom, MessageView, Messages, RoomView, Rooms, SendMessage, UpdateRoom};
+use chatroom_protocol::api::rooms::{
+    CreateRoom, MarkRead, MessageView, Messages, RoomView, Rooms, SendMessage, UpdateRoom,
+};
 use chatroom_protocol::{MessageId, Problem, Role, RoomId};
 use chatroom_store::messages::Window;
+use chatroom_store::read_marks::Which;
 use serde::Deserialize;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -16,13 +19,14 @@ use crate::error::Error;
 use crate::http::Json;
 use crate::http::caller::{AnyCaller, Person};
 use crate::limits;
-use crate::rooms::{self, messages};
+use crate::rooms::{self, list, messages};
 
 /// The routes of this resource.
 pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
-        .routes(routes!(create, list))
+        .routes(routes!(create, index))
         .routes(routes!(show, update))
+        .routes(routes!(mark_read))
         .routes(routes!(send, read))
         .routes(routes!(delete_message))
 }
@@ -41,12 +45,48 @@ async fn create(
     Ok((StatusCode::CREATED, Json(view(room))))
 }
 
-/// Lists the caller's rooms that are not put away.
-#[utoipa::path(get, path = "/api/chatrooms", tag = "rooms", security(("session" = [])),
+/// Which rooms are asked for.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct RoomsQuery {
+    /// Only those whose name has this in it, in either case of ASCII letters.
+    search: Option<String>,
+    /// Those that are put away, instead of those that are not.
+    archived: Option<bool>,
+    /// Only those made before this one.
+    after: Option<RoomId>,
+    /// At most so many, 1 to 500; 100 if omitted.
+    limit: Option<u64>,
+}
+
+/// Lists the caller's rooms, the newest first, with what is new in each and what waits for the caller.
+#[utoipa::path(get, path = "/api/chatrooms", tag = "rooms", security(("session" = [])), params(RoomsQuery),
     responses((status = 200, body = Rooms), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
-async fn list(person: Person, State(app): State<App>) -> Result<Json<Rooms>, Error> {
-    let rooms = chatroom_store::rooms::list(&app.reader(), person.user).await?;
-    Ok(Json(Rooms { chatrooms: rooms.into_iter().map(view).collect() }))
+async fn index(person: Person, State(app): State<App>, Query(query): Query<RoomsQuery>) -> Result<Json<Rooms>, Error> {
+    let which = Which {
+        archived: query.archived.unwrap_or(false),
+        search: query.search.unwrap_or_default(),
+        after: query.after,
+        limit: limits::page(query.limit, 100)?,
+    };
+    Ok(Json(list::list(&app.reader(), person.user, which, app.clock.now()).await?))
+}
+
+/// Notes up to where the caller has read a room. It never goes back; the caller's own feed tells their other windows.
+#[utoipa::path(put, path = "/api/chatrooms/{chatroomId}/read", tag = "rooms", security(("session" = [])),
+    params(("chatroomId" = RoomId, Path)), request_body = MarkRead,
+    responses((status = 200, body = Done), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+async fn mark_read(
+    person: Person,
+    State(app): State<App>,
+    Path(id): Path<RoomId>,
+    Json(body): Json<MarkRead>,
+) -> Result<Json<Done>, Error> {
+    let mut work = app.begin().await?;
+    let room = rooms::find(&work.tx, id, person.user).await?;
+    let changed = list::mark_read(&mut work, person.user, &room, body.message_id).await?;
+    work.commit().await?;
+    Ok(Json(Done { changed }))
 }
 
 /// Shows a room.
