@@ -74,6 +74,9 @@ pub enum MessageError {
     /// Too many wait already.
     #[error("{QUEUE_LIMIT} messages wait in this room already; let the agents finish some, or take some back")]
     QueueFull,
+    /// It became a task, or is part of the history.
+    #[error("this message waits no more: it is in the room already, and cannot be changed")]
+    Delivered,
     /// It holds one of our own terminators.
     #[error("the message holds the line {0}, which ends a message: it was cut or joined by mistake")]
     Terminator(&'static str),

@@ -3,6 +3,7 @@
 use chatroom_domain::messages::{Message, Sender};
 use chatroom_protocol::api::rooms::{MessageKind, Target};
 use chatroom_protocol::{MessageId, RoomId, TaskId, Timestamp};
+use sea_orm::sea_query::Expr;
 use sea_orm::{
     ActiveModelTrait, ActiveValue::Set, ActiveValue::Unchanged, ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter,
     QueryOrder, QuerySelect, Select,
@@ -106,6 +107,19 @@ pub async fn promote(tx: &Tx, id: MessageId, position: i64, task: TaskId, at: Ti
     .update(tx.connection())
     .await?;
     Ok(())
+}
+
+/// Writes what a message that still waits says instead, and to whom; returns whether it was there.
+pub async fn edit_queued(tx: &Tx, message: &Message) -> Result<bool, StoreError> {
+    let edited = messages::Entity::update_many()
+        .col_expr(messages::Column::Content, Expr::value(&message.content))
+        .col_expr(messages::Column::Target, Expr::value(message.target.as_ref().map(Target::to_string)))
+        .filter(messages::Column::RoomId.eq(message.room.to_string()))
+        .filter(messages::Column::Id.eq(message.id.to_string()))
+        .filter(messages::Column::Queued.eq(true))
+        .exec(tx.connection())
+        .await?;
+    Ok(edited.rows_affected > 0)
 }
 
 /// Deletes a message that still waits in the queue; returns whether it was there.

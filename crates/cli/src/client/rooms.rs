@@ -1,10 +1,14 @@
 //! Rooms and messages.
 
 use chatroom_protocol::api::Done;
-use chatroom_protocol::api::rooms::{CreateRoom, MarkRead, MessageView, Messages, RoomView, Rooms, SendMessage, UpdateRoom};
+use chatroom_protocol::api::rooms::{
+    CreateRoom, EditMessage, MarkRead, MessageView, Messages, RoomView, Rooms, SendMessage, UpdateRoom,
+};
 use chatroom_protocol::{MessageId, RoomId};
 
-use super::{Again, ApiError, Client};
+use reqwest::Method;
+
+use super::{Again, ApiError, Client, PATIENCE};
 
 /// Which part of a history is wanted.
 #[derive(Debug, Default)]
@@ -61,6 +65,18 @@ impl Client {
     /// Says something.
     pub async fn send_message(&self, room: RoomId, body: &SendMessage) -> Result<MessageView, ApiError> {
         self.post(&format!("/api/chatrooms/{room}/messages"), body, Again::Never).await
+    }
+
+    /// Says something else with a message that waits.
+    pub async fn edit_message(&self, room: RoomId, id: MessageId, body: &EditMessage) -> Result<MessageView, ApiError> {
+        self.put(&format!("/api/chatrooms/{room}/messages/{id}"), body).await
+    }
+
+    /// Takes back a message that waits.
+    pub async fn delete_message(&self, room: RoomId, id: MessageId) -> Result<Done, ApiError> {
+        let path = format!("/api/chatrooms/{room}/messages/{id}");
+        let response = self.send(Method::DELETE, &path, None::<&()>, Again::Harmless, PATIENCE).await?;
+        self.read(response).await
     }
 
     /// Reads the history.

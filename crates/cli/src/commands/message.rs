@@ -4,11 +4,11 @@ use std::fmt::Write as _;
 use std::process::ExitCode;
 
 use anyhow::{Result, anyhow, bail};
-use chatroom_protocol::api::rooms::{MessageKind, MessageView, SendMessage};
+use chatroom_protocol::api::rooms::{EditMessage, MessageKind, MessageView, SendMessage};
 use chatroom_protocol::{MessageId, Role};
 use clap::{Args, Subcommand};
 
-use super::{DONE, Format, InRoom};
+use super::{DONE, Format, InRoom, parse_role};
 use crate::client::Client;
 use crate::client::rooms::Window;
 use crate::shell::Shell;
@@ -24,6 +24,38 @@ pub enum Message {
     Send(Send),
     /// Read what was said.
     List(List),
+    /// Say something else with a message of yours that waits in the queue.
+    Edit(Edit),
+    /// Take back a message of yours that waits in the queue.
+    Remove(Remove),
+}
+
+/// Which message, and what to say instead.
+#[derive(Debug, Args)]
+pub struct Edit {
+    #[command(flatten)]
+    place: InRoom,
+    /// The message, as `message list` shows it.
+    message_id: String,
+    /// The text; on stdin if omitted.
+    #[arg(long)]
+    content: Option<String>,
+    /// Whom it is for instead.
+    #[arg(long)]
+    target_role: Option<String>,
+    #[command(flatten)]
+    format: Format,
+}
+
+/// Which message.
+#[derive(Debug, Args)]
+pub struct Remove {
+    #[command(flatten)]
+    place: InRoom,
+    /// The message, as `message list` shows it.
+    message_id: String,
+    #[command(flatten)]
+    format: Format,
 }
 
 /// What to say.
@@ -85,6 +117,37 @@ pub async fn send(verb: Send, shell: &Shell) -> Result<ExitCode> {
         }
     })?;
     Ok(DONE)
+}
+
+/// Changes what waits in the queue.
+pub async fn edit(verb: Edit, shell: &Shell) -> Result<ExitCode> {
+    shell.owner_only("message edit")?;
+    let (room, id) = (verb.place.room()?, parse_message(&verb.message_id)?);
+    let target_role = verb.target_role.as_deref().map(|role| parse_role("--target-role", role)).transpose()?;
+    let client = Client::person(shell)?;
+    let content = match verb.content {
+        Some(content) => content,
+        None => input::body(&format!("chatroom message edit --chatroom-id={room} {id}"), "CHATROOM_MESSAGE_END")?,
+    };
+    let message = client.edit_message(room, id, &EditMessage { content, target_role }).await?;
+    output::either(verb.format.json, &message, || format!("{id} waits with its new text."))?;
+    Ok(DONE)
+}
+
+/// Takes back what waits in the queue.
+pub async fn remove(verb: &Remove, shell: &Shell) -> Result<ExitCode> {
+    shell.owner_only("message remove")?;
+    let (room, id) = (verb.place.room()?, parse_message(&verb.message_id)?);
+    let done = Client::person(shell)?.delete_message(room, id).await?;
+    if !done.changed {
+        bail!("{id} waits no more: it is in the room already, and stays there");
+    }
+    output::either(verb.format.json, &done, || format!("{id} is taken back."))?;
+    Ok(DONE)
+}
+
+fn parse_message(text: &str) -> Result<MessageId> {
+    text.parse().map_err(|error| anyhow!("{error}"))
 }
 
 /// Reads what was said.

@@ -101,6 +101,8 @@ pub async fn run(verb: Verb, shell: &Shell) -> Result<ExitCode> {
         Verb::Auth(verb) => auth::run(verb, shell).await,
         Verb::Room(verb) => room::run(verb, shell).await,
         Verb::Message(message::Message::Send(verb)) => message::send(verb, shell).await,
+        Verb::Message(message::Message::Edit(verb)) => message::edit(verb, shell).await,
+        Verb::Message(message::Message::Remove(verb)) => message::remove(&verb, shell).await,
         Verb::Message(message::Message::List(verb)) | Verb::Messages(verb) => message::list(verb, shell).await,
         Verb::Task(verb) => task::run(verb, shell).await,
         Verb::Agent(verb) => agent::run(verb, shell).await,

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::desk::Desk;
 
-const VERBS: [&str; 60] = [
+const VERBS: [&str; 62] = [
     "",
     "up",
     "server",
@@ -34,6 +34,8 @@ const VERBS: [&str; 60] = [
     "message",
     "message send",
     "message list",
+    "message edit",
+    "message remove",
     "messages",
     "task",
     "task list",

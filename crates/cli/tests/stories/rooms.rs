@@ -32,6 +32,14 @@ async fn a_person_makes_a_room_and_speaks_in_it() {
     let tasks = desk.run(&format!("task list --chatroom-id={room}")).await.exits(0);
     assert!(tasks.out.contains("builder") && tasks.out.contains("pending"), "{}", tasks.all());
 
+    let waits = list.out.split_whitespace().rfind(|word| word.starts_with("msg_")).unwrap().to_owned();
+    desk.run(&format!("message edit --chatroom-id={room} {waits} --content=better")).await.exits(0);
+    let list = desk.run(&format!("messages --chatroom-id={room}")).await.exits(0);
+    assert!(list.out.contains("better") && !list.out.contains("two"), "{}", list.all());
+    desk.run(&format!("message remove --chatroom-id={room} {waits}")).await.exits(0);
+    let gone = desk.run(&format!("message remove --chatroom-id={room} {waits}")).await.exits(1);
+    assert!(gone.err.contains("not_found"), "{}", gone.all());
+
     let wrong =
         desk.run(&format!("message send --chatroom-id={room} --content=x --target-role=painter")).await.exits(1);
     assert!(wrong.err.contains("builder, reviewer") && wrong.err.contains("unknown_role"), "{}", wrong.all());

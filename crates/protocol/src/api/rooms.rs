@@ -245,3 +245,14 @@ pub struct SendMessage {
     #[serde(default)]
     pub target_role: Option<Target>,
 }
+
+/// `PUT /api/chatrooms/{chatroomId}/messages/{messageId}`
+#[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct EditMessage {
+    /// What to say instead; 1 to 100,000 characters.
+    pub content: String,
+    /// Whom it is for instead; as before if omitted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target_role: Option<Role>,
+}

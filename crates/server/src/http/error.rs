@@ -215,6 +215,7 @@ fn message(error: &MessageError) -> (StatusCode, ErrorCode) {
     use MessageError as E;
     match error {
         E::QueueFull => (StatusCode::CONFLICT, ErrorCode::TooManyTasks),
+        E::Delivered => (StatusCode::CONFLICT, ErrorCode::MessageDelivered),
         E::Empty | E::TooLong | E::Terminator(_) | E::Nul => (StatusCode::BAD_REQUEST, ErrorCode::InvalidMessage),
     }
 }

@@ -3,8 +3,8 @@
 use chatroom_domain::access::Caller;
 use chatroom_domain::messages::{Message, MessageError, QUEUE_LIMIT, Sender, parse_content};
 use chatroom_domain::rooms::Room;
-use chatroom_protocol::api::rooms::{MessageKind, MessageView, Messages, SendMessage, Target};
-use chatroom_protocol::{MessageId, Role, TaskId};
+use chatroom_protocol::api::rooms::{EditMessage, MessageKind, MessageView, Messages, SendMessage, Target};
+use chatroom_protocol::{MessageId, Role, TaskId, UserId};
 use chatroom_store::Access;
 use chatroom_store::events::NewEvent;
 use chatroom_store::messages::Window;
@@ -17,7 +17,7 @@ use crate::tasks;
 pub(crate) struct Said {
     pub kind: MessageKind,
     pub sender: Sender,
-    pub user: Option<chatroom_protocol::UserId>,
+    pub user: Option<UserId>,
     pub target: Option<Target>,
     pub content: String,
     pub task: Option<TaskId>,
@@ -105,14 +105,46 @@ pub async fn notice(work: &mut Work, room: &Room, about: Option<TaskId>, text: S
     say(work, room, said).await.map(drop)
 }
 
+/// Says something else with a message that still waits in the queue. Only who sent it may.
+pub async fn edit_queued(
+    work: &mut Work,
+    user: UserId,
+    room: &Room,
+    id: MessageId,
+    body: EditMessage,
+) -> Result<Message, Error> {
+    let message = own(work, user, room, id).await?;
+    let content = parse_content(&body.content)?;
+    if let Some(role) = &body.target_role {
+        room.role(role)?;
+    }
+    let target = body.target_role.map(Target::Role).or(message.target);
+    let message = Message { content, target, ..message };
+    if !chatroom_store::messages::edit_queued(&work.tx, &message).await? {
+        return Err(MessageError::Delivered.into());
+    }
+    let event = NewEvent {
+        kind: "message.edited",
+        user: Some(user),
+        room: Some(room.id),
+        subject: Some(id.to_string()),
+        outcome: message.target.as_ref().map(Target::to_string),
+        ..NewEvent::default()
+    };
+    work.event(room.instance, event).await?;
+    Ok(message)
+}
+
+/// Returns a message a person sent.
+async fn own(work: &Work, user: UserId, room: &Room, id: MessageId) -> Result<Message, Error> {
+    let message = chatroom_store::messages::find(&work.tx, room.id, id).await?;
+    let theirs = |message: &Message| message.user == Some(user) && message.sender == Sender::User;
+    message.filter(theirs).ok_or(Error::NotFound)
+}
+
 /// Takes back a message that still waits in the queue. Only who sent it may.
 pub async fn delete_queued(work: &mut Work, caller: &Caller, room: &Room, id: MessageId) -> Result<bool, Error> {
-    let Some(message) = chatroom_store::messages::find(&work.tx, room.id, id).await? else {
-        return Err(Error::NotFound);
-    };
-    if message.user != Some(caller.user()) || message.sender != Sender::User {
-        return Err(Error::NotFound);
-    }
+    own(work, caller.user(), room, id).await?;
     let deleted = chatroom_store::messages::delete_queued(&work.tx, room.id, id).await?;
     if deleted {
         let event = NewEvent {

@@ -86,6 +86,41 @@ async fn a_message_becomes_a_task_at_once_and_the_next_ones_queue() {
 }
 
 #[tokio::test]
+async fn a_queued_message_is_changed_by_who_sent_it_until_it_is_work() {
+    let world = World::start().await;
+    let (alice, bob) = (world.user("alice").await, world.user("bob").await);
+    world.befriend(&alice, &bob).await;
+    let room = world.room(&alice, &["builder", "reviewer"]).await;
+    let messages = format!("{room}/messages");
+    let first = alice.post(&messages, json!({ "content": "one" })).await;
+    let second = alice.post(&messages, json!({ "content": "two" })).await;
+    let path = format!("{messages}/{}", second.text("messageId"));
+
+    let edited = alice.put(&path, json!({ "content": " better two", "targetRole": "reviewer" })).await;
+    assert_eq!((edited.status, edited.text("target"), &edited.body["queued"]), (200, "reviewer", &json!(true)));
+    let kept = alice.put(&path, json!({ "content": "best two" })).await;
+    assert_eq!((kept.text("content"), kept.text("target")), ("best two", "reviewer"));
+    assert_eq!(bob.put(&path, json!({ "content": "mine" })).await.status, 404, "it is not his");
+    for (body, status, code) in [
+        (json!({ "content": "" }), 400, "invalid_message"),
+        (json!({ "content": "x", "targetRole": "nobody" }), 404, "unknown_role"),
+        (json!({ "content": "x", "targetRole": "user" }), 404, "unknown_role"),
+    ] {
+        let refused = alice.put(&path, body.clone()).await;
+        assert_eq!((refused.status, refused.text("code")), (status, code), "{body}");
+    }
+
+    let task = format!("{room}/tasks/{}/complete", first.text("taskId"));
+    assert_eq!(alice.post(&task, json!({})).await.status, 200);
+    let late = alice.put(&path, json!({ "content": "too late" })).await;
+    assert_eq!((late.status, late.text("code")), (409, "message_delivered"));
+    let seen = alice.get(&messages).await.body;
+    assert_eq!(contents(&seen["messages"]), ["one", "best two"]);
+    let tasks = alice.get(&format!("{room}/tasks")).await.body;
+    assert_eq!(tasks["tasks"][0]["role"], "reviewer");
+}
+
+#[tokio::test]
 async fn history_is_read_in_order_and_in_parts() {
     let world = World::start().await;
     let alice = world.user("alice").await;

@@ -161,7 +161,7 @@ pub fn body(route: &Route) -> Option<Value> {
         "FollowUp" => json!({ "text": "x" }),
         "AnswerPermission" => json!({ "decision": "allow", "digest": "0".repeat(64) }),
         "ShareAgent" => json!({ "shared": true }),
-        "SendMessage" | "ReportProgress" => json!({ "content": "x" }),
+        "SendMessage" | "EditMessage" | "ReportProgress" => json!({ "content": "x" }),
         "Handoff" => json!({ "nextRole": "user", "content": "x" }),
         "Join" => json!({ "connectionId": "a".repeat(32), "machineId": Uuid::new_v4() }),
         "Wait" => json!({ "connectionId": "a".repeat(32) }),

@@ -124,8 +124,14 @@ async fn messages_are_read_in_order_and_leave_the_queue_once() {
         assert_eq!(queued, [message(made.id, alice, 3, 4, true)]);
 
         let task = TaskId::from_parts(NOW, 1);
+        let edited = Message { content: "other".into(), target: Some(Target::User), ..queued[0].clone() };
+        let tx = store.begin().await.unwrap();
+        assert!(messages::edit_queued(&tx, &edited).await.unwrap());
+        tx.commit().await.unwrap();
+        assert_eq!(messages::queue(&reader, made.id).await.unwrap(), std::slice::from_ref(&edited));
         let tx = store.begin().await.unwrap();
         messages::promote(&tx, queued[0].id, 5, task, Timestamp(NOW.0 + 1)).await.unwrap();
+        assert!(!messages::edit_queued(&tx, &edited).await.unwrap(), "it is work already");
         assert!(!messages::delete_queued(&tx, made.id, queued[0].id).await.unwrap(), "it is work already");
         tx.commit().await.unwrap();
         let promoted = messages::find(&reader, made.id, queued[0].id).await.unwrap().unwrap();

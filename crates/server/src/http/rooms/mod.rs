@@ -5,7 +5,7 @@ use axum::http::StatusCode;
 use chatroom_domain::rooms::Room;
 use chatroom_protocol::api::Done;
 use chatroom_protocol::api::rooms::{
-    CreateRoom, MarkRead, MessageView, Messages, RoomView, Rooms, SendMessage, UpdateRoom,
+    CreateRoom, EditMessage, MarkRead, MessageView, Messages, RoomView, Rooms, SendMessage, UpdateRoom,
 };
 use chatroom_protocol::{MessageId, Problem, Role, RoomId};
 use chatroom_store::messages::Window;
@@ -28,7 +28,7 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(show, update))
         .routes(routes!(mark_read))
         .routes(routes!(send, read))
-        .routes(routes!(delete_message))
+        .routes(routes!(edit_message, delete_message))
 }
 
 /// Makes a room.
@@ -171,6 +171,23 @@ async fn read(
     let (after, before) = (position(query.since_message_id).await?, position(query.before_message_id).await?);
     let window = Window { after, before, sender: query.sender_role, limit: limits::page(query.limit, 50)? };
     Ok(Json(messages::read(&reader, &room, &window).await?))
+}
+
+/// Says something else with a queued message of the caller. One that is a task already stays as it is.
+#[utoipa::path(put, path = "/api/chatrooms/{chatroomId}/messages/{messageId}", tag = "rooms", security(("session" = [])),
+    params(("chatroomId" = RoomId, Path), ("messageId" = MessageId, Path)), request_body = EditMessage,
+    responses((status = 200, body = MessageView), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+async fn edit_message(
+    person: Person,
+    State(app): State<App>,
+    Path((id, message)): Path<(RoomId, MessageId)>,
+    Json(body): Json<EditMessage>,
+) -> Result<Json<MessageView>, Error> {
+    let mut work = app.begin().await?;
+    let room = rooms::find(&work.tx, id, person.user).await?;
+    let message = messages::edit_queued(&mut work, person.user, &room, message, body).await?;
+    work.commit().await?;
+    Ok(Json(messages::view(message)))
 }
 
 /// Takes back a queued message of the caller. One that is a task already stays.
