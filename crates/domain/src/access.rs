@@ -44,6 +44,14 @@ impl Caller {
             Self::Person { user, .. } | Self::Machine { user, .. } | Self::Run { user, .. } => *user,
         }
     }
+
+    /// Returns the run the request comes from, if it comes from inside one.
+    pub fn run(&self) -> Option<RunId> {
+        match self {
+            Self::Run { run, .. } => Some(*run),
+            Self::Person { .. } | Self::Machine { .. } => None,
+        }
+    }
 }
 
 /// Returns whether a task may reach an agent on a machine of `owner`.

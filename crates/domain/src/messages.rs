@@ -1,7 +1,7 @@
 //! Messages and the text in them.
 
 use chatroom_protocol::api::rooms::{MessageKind, Target};
-use chatroom_protocol::{MessageId, Role, RoomId, TaskId, Timestamp, UserId};
+use chatroom_protocol::{MessageId, Role, RoomId, RunId, TaskId, Timestamp, UserId};
 
 /// How many characters a message may have.
 pub const LENGTH_LIMIT: usize = 100_000;
@@ -60,6 +60,8 @@ pub struct Message {
     pub task: Option<TaskId>,
     /// When it appeared.
     pub created_at: Timestamp,
+    /// The run an agent said it from, if it was in one.
+    pub run: Option<RunId>,
 }
 
 /// What was refused about a message.

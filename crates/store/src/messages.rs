@@ -35,6 +35,7 @@ pub async fn insert(tx: &Tx, message: &Message) -> Result<(), StoreError> {
         queued: Set(message.queued),
         task_id: Set(message.task.map(|task| task.to_string())),
         created_at: Set(message.created_at.0),
+        run_id: Set(message.run.map(|run| run.to_string())),
     }
     .insert(tx.connection())
     .await?;
@@ -165,5 +166,6 @@ fn message(row: messages::Model) -> Result<Message, StoreError> {
         queued: row.queued,
         task: parse_option(TABLE, row.task_id.as_deref())?,
         created_at: Timestamp(row.created_at),
+        run: parse_option(TABLE, row.run_id.as_deref())?,
     })
 }

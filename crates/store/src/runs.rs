@@ -133,6 +133,24 @@ pub async fn live_in(db: &impl Access, room: RoomId, role: &Role) -> Result<Vec<
     rows.into_iter().map(run).collect()
 }
 
+/// Lists the runs of a role, the newest first: those made before `after`, at most `limit`.
+pub async fn of_role(
+    db: &impl Access,
+    room: RoomId,
+    role: &Role,
+    after: Option<RunId>,
+    limit: u64,
+) -> Result<Vec<Run>, StoreError> {
+    let mut query = runs::Entity::find()
+        .filter(runs::Column::RoomId.eq(room.to_string()))
+        .filter(runs::Column::Role.eq(role.to_string()));
+    if let Some(after) = after {
+        query = query.filter(runs::Column::Id.lt(after.to_string()));
+    }
+    let rows = query.order_by_desc(runs::Column::Id).limit(limit).all(db.connection()).await?;
+    rows.into_iter().map(run).collect()
+}
+
 /// Lists the runs some rooms have right now, the newest first: those that are not over, and the last one of each role.
 pub async fn present_in(db: &impl Access, rooms: &[RoomId]) -> Result<Vec<Run>, StoreError> {
     let rooms: Vec<String> = rooms.iter().map(RoomId::to_string).collect();

@@ -1,7 +1,7 @@
 //! Agents and their runs.
 
 use chatroom_protocol::api::Done;
-use chatroom_protocol::api::agents::{Agents, AnswerPermission, FollowUp, PromptView, Prompts, ShareAgent};
+use chatroom_protocol::api::agents::{Agents, AnswerPermission, FollowUp, PromptView, Prompts, Runs, ShareAgent};
 use chatroom_protocol::{PermissionId, PromptId, Role, RoomId};
 use reqwest::Method;
 
@@ -11,6 +11,11 @@ impl Client {
     /// Lists the agents of a room, one per role.
     pub async fn agents(&self, room: RoomId) -> Result<Agents, ApiError> {
         self.get(&format!("/api/chatrooms/{room}/agents")).await
+    }
+
+    /// Lists the latest runs of a role, the newest first.
+    pub async fn runs(&self, room: RoomId, role: &Role, limit: u64) -> Result<Runs, ApiError> {
+        self.get(&format!("/api/chatrooms/{room}/agents/{role}/runs?limit={limit}")).await
     }
 
     /// Ends the agent's turn. Returns whether it was in one.

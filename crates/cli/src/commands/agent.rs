@@ -6,6 +6,7 @@ mod list;
 mod logs;
 mod permissions;
 mod queue;
+mod runs;
 mod start;
 mod steer;
 
@@ -49,6 +50,8 @@ pub enum Agent {
     Deny(Answer),
     /// Let the other members of the room act through it.
     Share(Share),
+    /// List its runs, the newest first.
+    Runs(runs::Runs),
     /// Print what its run did.
     Logs(Logs),
     /// Join the terminal it runs in; Ctrl-] detaches.
@@ -234,6 +237,7 @@ pub async fn run(verb: Agent, shell: &Shell) -> Result<ExitCode> {
         Agent::Allow(_) => Some("agent allow"),
         Agent::Deny(_) => Some("agent deny"),
         Agent::Share(_) => Some("agent share"),
+        Agent::Runs(_) => Some("agent runs"),
         Agent::Logs(_) => Some("agent logs"),
         Agent::Attach(_) => Some("agent attach"),
     };
@@ -254,6 +258,7 @@ pub async fn run(verb: Agent, shell: &Shell) -> Result<ExitCode> {
         }
         Agent::Deny(verb) => permissions::answer(&verb, Decision::Deny, PermissionScope::Once, shell).await,
         Agent::Share(verb) => steer::share(&verb, shell).await,
+        Agent::Runs(verb) => runs::run(&verb, shell).await,
         Agent::Logs(verb) => logs::run(&verb, shell).await,
         Agent::Attach(verb) => attach::run(&verb, shell).await,
     }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::desk::Desk;
 
-const VERBS: [&str; 62] = [
+const VERBS: [&str; 63] = [
     "",
     "up",
     "server",
@@ -50,6 +50,7 @@ const VERBS: [&str; 62] = [
     "agent allow",
     "agent deny",
     "agent share",
+    "agent runs",
     "agent logs",
     "agent attach",
     "machine",

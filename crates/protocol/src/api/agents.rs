@@ -166,6 +166,12 @@ pub struct AgentView {
     /// Why, where that is not plain: the machine that is away, the last error.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// Since when its machine is away, where that is why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offline_since: Option<Timestamp>,
+    /// When it is started again, where it stopped by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restart_at: Option<Timestamp>,
     /// The machine it runs on, or last ran on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub machine_id: Option<MachineId>,
@@ -226,9 +232,22 @@ pub struct RunView {
     /// When it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exited_at: Option<Timestamp>,
-    /// How it ended.
+    /// How it ended, in words for the user of its machine.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exit: Option<String>,
+    /// Whether it ended though nobody asked it to.
+    #[serde(default)]
+    pub crashed: bool,
+}
+
+/// `GET /api/chatrooms/{chatroomId}/agents/{role}/runs`
+#[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Runs {
+    /// The newest first.
+    pub runs: Vec<RunView>,
+    /// Where to read on, if there are more: `after=` this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<RunId>,
 }
 
 /// `PUT /api/chatrooms/{chatroomId}/agents/{role}/share`

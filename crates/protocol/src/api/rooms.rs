@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{BadName, InstanceId, MessageId, Role, RoomId, TaskId, Timestamp, UserId};
+use crate::{BadName, InstanceId, MessageId, Role, RoomId, RunId, TaskId, Timestamp, UserId};
 
 /// `POST /api/chatrooms`
 #[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
@@ -224,6 +224,9 @@ pub struct MessageView {
     pub task_id: Option<TaskId>,
     /// When it appeared in the history; for a queued one, when it was sent.
     pub created_at: Timestamp,
+    /// The run an agent said it from, if it was in one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run_id: Option<RunId>,
 }
 
 /// `GET /api/chatrooms/{chatroomId}/messages`

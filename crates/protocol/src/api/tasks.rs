@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{MachineId, MessageId, Role, TaskId, Timestamp, Tool, UserId};
+use crate::{MachineId, MessageId, Role, RunId, TaskId, Timestamp, Tool, UserId};
 
 use super::rooms::{MessageView, Target};
 
@@ -53,6 +53,9 @@ pub struct TaskView {
     pub author: UserId,
     /// Whether it waits for the agent's user to let another member's words through.
     pub held_for_owner: bool,
+    /// The run that has it, or had it last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run_id: Option<RunId>,
     /// When it was made.
     pub created_at: Timestamp,
 }

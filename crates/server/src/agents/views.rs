@@ -109,6 +109,8 @@ async fn one(
         role: role.clone(),
         status,
         reason: reason(status, &slot, machine.as_ref(), run.as_ref(), &asked, own, now),
+        offline_since: machine.as_ref().filter(|_| status == AgentStatus::Offline).map(|machine| machine.last_seen_at),
+        restart_at: slot.restart_at.filter(|_| status == AgentStatus::Starting),
         crashes: crashes(db, &slot, now).await?,
         machine_id: slot.machine,
         run: run.map(|run| run_view(run, viewer)),
@@ -211,6 +213,7 @@ pub fn run_view(run: Run, viewer: UserId) -> RunView {
         created_at: run.created_at,
         exited_at: run.exited_at,
         exit: run.exit.filter(|_| own),
+        crashed: run.crashed,
     }
 }
 

@@ -4,7 +4,7 @@ use chatroom_domain::access::Caller;
 use chatroom_domain::messages::{Message, MessageError, QUEUE_LIMIT, Sender, parse_content};
 use chatroom_domain::rooms::Room;
 use chatroom_protocol::api::rooms::{EditMessage, MessageKind, MessageView, Messages, SendMessage, Target};
-use chatroom_protocol::{MessageId, Role, TaskId, UserId};
+use chatroom_protocol::{MessageId, Role, RunId, TaskId, UserId};
 use chatroom_store::Access;
 use chatroom_store::events::NewEvent;
 use chatroom_store::messages::Window;
@@ -22,6 +22,7 @@ pub(crate) struct Said {
     pub content: String,
     pub task: Option<TaskId>,
     pub queued: bool,
+    pub run: Option<RunId>,
 }
 
 /// Writes a message and its event.
@@ -38,6 +39,7 @@ pub(crate) async fn say(work: &mut Work, room: &Room, said: Said) -> Result<Mess
         queued: said.queued,
         task: said.task,
         created_at: work.now,
+        run: said.run,
     };
     chatroom_store::messages::insert(&work.tx, &message).await?;
     let event = NewEvent {
@@ -73,8 +75,16 @@ pub async fn send(work: &mut Work, caller: &Caller, room: &Room, body: SendMessa
     if queued && chatroom_store::messages::count_queued(&work.tx, room.id).await? >= QUEUE_LIMIT {
         return Err(MessageError::QueueFull.into());
     }
-    let said =
-        Said { kind: MessageKind::Message, sender, user: Some(caller.user()), target, content, task: None, queued };
+    let said = Said {
+        kind: MessageKind::Message,
+        sender,
+        user: Some(caller.user()),
+        target,
+        content,
+        task: None,
+        queued,
+        run: caller.run(),
+    };
     let message = say(work, room, said).await?;
     match task_for {
         Some(role) if !queued => tasks::from_message(work, room, role, message).await,
@@ -101,6 +111,7 @@ pub async fn notice(work: &mut Work, room: &Room, about: Option<TaskId>, text: S
         content: text,
         task: about,
         queued: false,
+        run: None,
     };
     say(work, room, said).await.map(drop)
 }
@@ -178,5 +189,6 @@ pub fn view(message: Message) -> MessageView {
         queued: message.queued,
         task_id: message.task,
         created_at: message.created_at,
+        run_id: message.run,
     }
 }

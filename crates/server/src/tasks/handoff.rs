@@ -49,6 +49,7 @@ pub async fn hand_off(
         content,
         task: Some(task.id),
         queued: false,
+        run: caller.run(),
     };
     let message = say(work, room, said).await?;
     task.handoff = Some(message.id);

@@ -268,6 +268,7 @@ pub async fn classify(
         content: parse_content(&text)?,
         task: Some(task.id),
         queued: false,
+        run: caller.run(),
     };
     say(work, room, said).await.map(drop)
 }
@@ -349,6 +350,7 @@ pub async fn progress(
         content,
         task: own.map(|task| task.id),
         queued: false,
+        run: caller.run(),
     };
     say(work, room, said).await
 }
@@ -407,6 +409,10 @@ pub fn view(task: &Task) -> TaskView {
         position: task.position,
         author: task.author,
         held_for_owner: false,
+        run_id: match &task.holder {
+            Some(Holder::Run(run)) => Some(*run),
+            Some(Holder::Wait(..)) | None => None,
+        },
         created_at: task.created_at,
     }
 }

@@ -12,7 +12,7 @@ use chatroom_domain::rooms::Room;
 use chatroom_domain::tasks::{Holder, Standing, Task, TaskEvent, Waiter};
 use chatroom_protocol::api::agents::RunForm;
 use chatroom_protocol::api::tasks::{Join, Joined, TaskState, WaitOutcome};
-use chatroom_protocol::{Role, RunId, Timestamp, UserId};
+use chatroom_protocol::{Role, Timestamp, UserId};
 use chatroom_store::Access;
 use chatroom_store::events::NewEvent;
 
@@ -31,7 +31,7 @@ pub async fn join(work: &mut Work, caller: &Caller, room: &Room, role: &Role, bo
     room.is_open()?;
     may_wait(caller, room, role)?;
     let user = caller.user();
-    let own_run = run_of(caller);
+    let own_run = caller.run();
     let fits =
         (20..=64).contains(&body.connection_id.len()) && body.connection_id.chars().all(|c| c.is_ascii_alphanumeric());
     if !fits {
@@ -105,13 +105,6 @@ fn may_wait(caller: &Caller, room: &Room, role: &Role) -> Result<(), Error> {
         Caller::Run { form: RunForm::Managed, .. } => Err(AgentError::GivenTasks.into()),
         Caller::Machine { .. } => Err(Error::Forbidden("a machine does not act in rooms")),
         Caller::Run { .. } | Caller::Person { .. } => Ok(()),
-    }
-}
-
-fn run_of(caller: &Caller) -> Option<RunId> {
-    match caller {
-        Caller::Run { run, .. } => Some(*run),
-        Caller::Person { .. } | Caller::Machine { .. } => None,
     }
 }
 
@@ -192,7 +185,7 @@ async fn look(
     }
     let task = match claimed(&work.tx, &holder).await? {
         Some(task) => Some(task),
-        None if agents::live_run(&work.tx, room.id, role).await?.is_some_and(|run| Some(run.id) != run_of(caller)) => {
+        None if agents::live_run(&work.tx, room.id, role).await?.is_some_and(|run| Some(run.id) != caller.run()) => {
             None
         }
         None => match next_for(&work.tx, room, role, user, shared).await? {

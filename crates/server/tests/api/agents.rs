@@ -296,3 +296,45 @@ async fn an_errored_and_an_uncertain_turn_are_told() {
     assert_eq!(stage.status().await, "awaiting-handoff");
     assert_eq!(daemon.heard().prompts.len(), 2, "nobody is reminded after an error");
 }
+
+#[tokio::test]
+async fn a_role_s_runs_are_listed_and_what_they_said_names_them() {
+    let (stage, mut daemon, first) = running().await;
+    stage.say(&stage.alice, "build it").await;
+    daemon.prompt(1).await;
+    tasks_are(&stage, &["acknowledged"]).await;
+    let tasks = stage.alice.get(&format!("{}/tasks", stage.room)).await.body;
+    assert_eq!(tasks["tasks"][0]["runId"], json!(first));
+    let agent = stage.alice.with_token(&daemon.command(1).await.start.unwrap().run_token);
+    let handoff = json!({ "nextRole": "user", "content": "done" });
+    let handed = agent.post(&format!("{}/roles/builder/handoff", stage.room), handoff).await;
+    assert_eq!(handed.body["message"]["runId"], json!(first), "{}", handed.raw);
+    let said = stage.bob.get(&format!("{}/messages", stage.room)).await.body;
+    assert_eq!((&said["messages"][0]["runId"], &said["messages"][1]["runId"]), (&json!(null), &json!(first)));
+
+    daemon.report([Fact::RunExited { run_id: first, requested: false, reason: "exit code 7".into() }]).await;
+    let second = daemon.started(&daemon.command(2).await).await;
+    let path = format!("{}/agents/builder/runs", stage.room);
+    let all = stage.alice.get(&path).await.body;
+    let ids: Vec<_> = all["runs"].as_array().unwrap().iter().map(|run| run["runId"].clone()).collect();
+    assert_eq!(ids, [json!(second), json!(first)]);
+    assert_eq!((&all["runs"][1]["crashed"], &all["runs"][1]["exit"]), (&json!(true), &json!("exit code 7")));
+    assert!(all["runs"][1]["exitedAt"].is_i64() && all["runs"][0]["exitedAt"].is_null(), "{all}");
+
+    let newest = stage.bob.get(&format!("{path}?limit=1")).await;
+    let older = stage.bob.get(&format!("{path}?limit=1&after={}", newest.text("next"))).await;
+    assert_eq!((&older.body["runs"][0]["runId"], &older.body["next"]), (&json!(first), &json!(null)));
+    assert!(older.body["runs"][0]["exit"].is_null(), "its words are for the user of its machine: {}", older.raw);
+    assert_eq!(stage.bob.get(&format!("{}/agents/painter/runs", stage.room)).await.text("code"), "unknown_role");
+    assert_eq!(stage.carol.get(&path).await.status, 404);
+}
+
+#[tokio::test]
+async fn an_agent_says_since_when_its_machine_is_away() {
+    let (stage, daemon, _) = running().await;
+    daemon.cut();
+    stage.online(false).await;
+    let agent = stage.agent(&stage.bob, "builder").await;
+    let machine = stage.alice.get(&stage.laptop.path()).await.body;
+    assert_eq!((&agent["status"], &agent["offlineSince"]), (&json!("offline"), &machine["lastSeenAt"]), "{agent}");
+}

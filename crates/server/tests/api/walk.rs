@@ -47,7 +47,7 @@ impl Route {
     /// Whether only the user of a machine may use it: what it names is on that machine.
     fn is_of_a_machine(&self) -> bool {
         // Every member of a room sees how its runs fare.
-        if self.path == "/api/runs/{runId}" {
+        if self.path == "/api/runs/{runId}" || self.path.ends_with("/agents/{role}/runs") {
             return false;
         }
         self.path.contains("{machineId}") || self.path.contains("{runId}") || self.path.contains("/agents/{role}/")

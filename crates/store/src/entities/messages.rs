@@ -17,6 +17,7 @@ pub struct Model {
     pub queued: bool,
     pub task_id: Option<String>,
     pub created_at: i64,
+    pub run_id: Option<String>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

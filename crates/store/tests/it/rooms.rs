@@ -6,7 +6,7 @@ use chatroom_domain::rooms::{Instructions, Room};
 use chatroom_domain::tasks::{Holder, Task, Waiter};
 use chatroom_protocol::api::rooms::{MessageKind, Target};
 use chatroom_protocol::api::tasks::TaskState;
-use chatroom_protocol::{InstanceId, MachineId, MessageId, Role, RoomId, TaskId, Timestamp, UserId};
+use chatroom_protocol::{InstanceId, MachineId, MessageId, Role, RoomId, RunId, TaskId, Timestamp, UserId};
 use chatroom_store::messages::Window;
 use chatroom_store::{Store, instances, messages, rooms, tasks, users, waiters};
 
@@ -64,6 +64,7 @@ fn message(room: RoomId, user: UserId, n: u128, position: i64, queued: bool) -> 
         queued,
         task: None,
         created_at: NOW,
+        run: n.is_multiple_of(3).then(|| RunId::from_parts(NOW, n)),
     }
 }
 

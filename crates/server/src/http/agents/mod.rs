@@ -3,11 +3,12 @@
 mod prompts;
 mod terminal;
 
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query, State};
 use chatroom_domain::agents::Run;
 use chatroom_protocol::api::Done;
-use chatroom_protocol::api::agents::{Agents, AnswerPermission, RunView, ShareAgent};
+use chatroom_protocol::api::agents::{Agents, AnswerPermission, RunView, Runs, ShareAgent};
 use chatroom_protocol::{PermissionId, Problem, Role, RoomId, RunId};
+use serde::Deserialize;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -16,6 +17,7 @@ use crate::app::App;
 use crate::error::Error;
 use crate::http::Json;
 use crate::http::caller::{AnyCaller, Person};
+use crate::limits;
 use crate::rooms;
 
 /// The routes of this resource.
@@ -25,6 +27,7 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(interrupt))
         .routes(routes!(answer))
         .routes(routes!(share))
+        .routes(routes!(list_runs))
         .routes(routes!(show_run))
         .merge(prompts::routes())
         .merge(terminal::routes())
@@ -84,6 +87,38 @@ async fn share(
     let changed = steer::share(&mut work, person.user, id, &role, body.shared).await?;
     work.commit().await?;
     Ok(Json(Done { changed }))
+}
+
+/// Which runs are asked for.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct RunsQuery {
+    /// Only those made before this one.
+    after: Option<RunId>,
+    /// At most so many, 1 to 500; 50 if omitted.
+    limit: Option<u64>,
+}
+
+/// Lists the runs of a role, the newest first.
+#[utoipa::path(get, path = "/api/chatrooms/{chatroomId}/agents/{role}/runs", tag = "agents", security(("session" = [])),
+    params(("chatroomId" = RoomId, Path), ("role" = Role, Path), RunsQuery),
+    responses((status = 200, body = Runs), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+async fn list_runs(
+    person: Person,
+    State(app): State<App>,
+    Path((id, role)): Path<(RoomId, Role)>,
+    Query(query): Query<RunsQuery>,
+) -> Result<Json<Runs>, Error> {
+    let reader = app.reader();
+    let room = rooms::find(&reader, id, person.user).await?;
+    room.role(&role)?;
+    let limit = limits::page(query.limit, 50)?;
+    // One more tells whether there are more.
+    let mut runs = chatroom_store::runs::of_role(&reader, room.id, &role, query.after, limit + 1).await?;
+    let more = runs.len() as u64 > limit;
+    runs.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+    let next = runs.last().filter(|_| more).map(|run| run.id);
+    Ok(Json(Runs { runs: runs.into_iter().map(|run| views::run_view(run, person.user)).collect(), next }))
 }
 
 /// Shows a run to a member of its room.
