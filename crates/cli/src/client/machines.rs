@@ -2,8 +2,8 @@
 
 use chatroom_protocol::api::commands::{CommandView, SendCommand};
 use chatroom_protocol::api::machines::{
-    AgentConfigView, ClaimEnrolment, Enrolment, IssuedMachine, MachineView, Machines, RegisterMachine, RenameMachine,
-    UpdateAgentConfig,
+    AgentConfigView, ClaimEnrolment, Enrolment, IssuedMachine, MachinePolicy, MachineView, Machines, RegisterMachine,
+    RenameMachine, UpdateAgentConfig,
 };
 use chatroom_protocol::{CommandId, MachineId, Role, RoomId};
 use reqwest::Method;
@@ -31,11 +31,14 @@ impl Client {
         Ok(self.get::<Machines>("/api/machines").await?.machines)
     }
 
+    /// Asks a connected machine what it permits.
+    pub async fn policy(&self, machine: MachineId) -> Result<MachinePolicy, ApiError> {
+        self.get(&format!("/api/machines/{machine}/policy")).await
+    }
+
     /// Gives a machine another name.
     pub async fn rename_machine(&self, machine: MachineId, body: &RenameMachine) -> Result<MachineView, ApiError> {
-        let path = format!("/api/machines/{machine}");
-        let response = self.send(Method::PATCH, &path, Some(body), Again::Harmless, super::PATIENCE).await?;
-        self.read(response).await
+        self.patch(&format!("/api/machines/{machine}"), body).await
     }
 
     /// Removes a machine: its credential dies, its agents stop, its configurations go.

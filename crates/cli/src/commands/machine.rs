@@ -2,6 +2,7 @@
 
 mod allow;
 mod join;
+mod policy;
 mod rotate;
 mod unlock;
 
@@ -34,6 +35,8 @@ pub enum Machine {
     Unlock(unlock::Unlock),
     /// Show or change what this machine permits.
     Allow(allow::Allow),
+    /// Show what a connected machine permits.
+    Policy(policy::Policy),
     /// Print the line by which another computer joins.
     Add(Format),
     /// Join this computer with a code of `machine add`.
@@ -70,6 +73,7 @@ pub async fn run(verb: Machine, shell: &Shell) -> Result<ExitCode> {
         Machine::Rotate(_) => "machine rotate",
         Machine::Unlock(_) => "machine unlock",
         Machine::Allow(_) => "machine allow",
+        Machine::Policy(_) => "machine policy",
         Machine::Add(_) => "machine add",
         Machine::Join(_) => "machine join",
         Machine::Daemon(_) => "machine daemon",
@@ -82,6 +86,7 @@ pub async fn run(verb: Machine, shell: &Shell) -> Result<ExitCode> {
         Machine::Rotate(verb) => rotate::run(&verb, shell).await,
         Machine::Unlock(verb) => unlock::run(&verb, shell).await,
         Machine::Allow(verb) => allow::run(&verb, shell),
+        Machine::Policy(verb) => policy::run(&verb, shell).await,
         Machine::Add(format) => add(format, shell).await,
         Machine::Join(verb) => join::run(&verb, shell).await,
         Machine::Daemon(verb) => daemon::run(verb, shell).await,

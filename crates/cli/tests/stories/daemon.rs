@@ -45,6 +45,36 @@ async fn signing_in_and_starting_the_daemon_is_all_it_takes() {
 }
 
 #[tokio::test]
+async fn what_a_machine_permits_is_shown_to_its_user_alone() {
+    let world = World::start().await;
+    let (ada, bob) = (world.user("ada").await, world.user("bob").await);
+    let desk = Desk::of(&world, &ada).await;
+    desk.run("machine daemon start").await.exits(0);
+    until("the machine is online", async || {
+        ada.get("/api/machines").await.body["machines"][0]["daemonConnected"] == true
+    })
+    .await;
+    let before = desk.run("machine policy").await.exits(0);
+    assert!(before.out.contains("no folder yet") && before.out.contains("not permitted"), "{}", before.all());
+    desk.run("machine allow .").await.exits(0);
+    desk.run("machine allow --auto").await.exits(0);
+    let id = ada.get("/api/machines").await.body["machines"][0]["machineId"].as_str().unwrap().to_owned();
+    let path = format!("/api/machines/{id}/policy");
+    let folder = std::fs::canonicalize(desk.work_dir()).unwrap();
+    let shown = ada.get(&path).await;
+    assert_eq!(
+        shown.body,
+        serde_json::json!({
+            "allowedDirectories": [folder], "trustedDirectories": [], "allowAuto": true, "allowTerminal": false
+        })
+    );
+    assert_eq!(bob.get(&path).await.status, 404);
+    stop(&desk).await;
+    let away = desk.run("machine policy").await.exits(1);
+    assert!(away.err.contains("machine_offline"), "{}", away.all());
+}
+
+#[tokio::test]
 async fn a_daemon_in_the_foreground_ends_with_ctrl_c() {
     let world = World::start().await;
     let ada = world.user("ada").await;

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::desk::Desk;
 
-const VERBS: [&str; 63] = [
+const VERBS: [&str; 64] = [
     "",
     "up",
     "server",
@@ -60,6 +60,7 @@ const VERBS: [&str; 63] = [
     "machine rotate",
     "machine unlock",
     "machine allow",
+    "machine policy",
     "machine add",
     "machine join",
     "machine daemon",

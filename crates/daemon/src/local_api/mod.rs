@@ -60,7 +60,7 @@ pub struct Api {
 }
 
 /// Every route: its path and the methods it takes.
-pub const ROUTES: [(&str, &str); 15] = [
+pub const ROUTES: [(&str, &str); 16] = [
     ("GET", "/platform/live"),
     ("POST", "/platform/ping"),
     ("POST", "/platform/reconnect"),
@@ -68,6 +68,7 @@ pub const ROUTES: [(&str, &str); 15] = [
     ("GET", "/platform/status"),
     ("POST", "/platform/credential"),
     ("POST", "/platform/renewal"),
+    ("GET", "/policy"),
     ("POST", "/commands"),
     ("GET", "/agents"),
     ("POST", "/agents/{run}/prompts"),
@@ -89,6 +90,7 @@ pub fn router(api: Api) -> Router {
         .route("/platform/status", get(platform::status))
         .route("/platform/credential", post(platform::credential))
         .route("/platform/renewal", post(platform::renewal))
+        .route("/policy", get(platform::policy))
         .route("/commands", post(platform::command))
         .route("/agents", get(agents::list))
         .route("/agents/{run}/prompts", post(agents::prompt))

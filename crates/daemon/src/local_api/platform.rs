@@ -3,7 +3,7 @@
 use axum::Json as Answer;
 use axum::extract::State;
 use chatroom_protocol::api::daemon::{CommandReceipt, OpenLink, Ping, Pong, PushCommand, Renewal};
-use chatroom_protocol::api::machines::MachineCredential;
+use chatroom_protocol::api::machines::{MachineCredential, MachinePolicy};
 use chatroom_protocol::{ErrorCode, PROTOCOL_VERSION};
 use http::{HeaderValue, StatusCode};
 
@@ -14,6 +14,7 @@ use crate::identity::Identity;
 use crate::journal::State as Journalled;
 use crate::link::Verdict;
 use crate::orders::Order;
+use crate::policy::Policy;
 use crate::status::DaemonStatus;
 
 /// How long a token may be.
@@ -69,6 +70,19 @@ pub(super) async fn status(State(api): State<Api>) -> Answer<DaemonStatus> {
         last_error: api.journal.trouble().await.or(link.trouble),
         agents: api.journal.read(Journalled::live_runs),
     })
+}
+
+/// Tells what the server may ask of this machine; the file itself is changed by local verbs only.
+pub(super) async fn policy(State(api): State<Api>) -> Result<Answer<MachinePolicy>, Refusal> {
+    let policy = Policy::load(&api.home)
+        .map_err(|error| problem(StatusCode::CONFLICT, ErrorCode::NotPermitted, error.to_string()))?;
+    let shown = |folders: Vec<std::path::PathBuf>| folders.iter().map(|path| path.display().to_string()).collect();
+    Ok(Answer(MachinePolicy {
+        allowed_directories: shown(policy.allowed_directories),
+        trusted_directories: shown(policy.trusted_directories),
+        allow_auto: policy.allow_auto,
+        allow_terminal: policy.allow_terminal,
+    }))
 }
 
 /// Takes the next credential of the machine in; on disk with the answer.

@@ -190,3 +190,17 @@ pub struct ClaimEnrolment {
     /// What it registers as.
     pub machine: RegisterMachine,
 }
+
+/// `GET /api/machines/{machineId}/policy`: what a machine lets the server ask of it. Only verbs on that machine change it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct MachinePolicy {
+    /// Where agents may work: these folders and what is in them. `chatroom machine allow DIR` adds one.
+    pub allowed_directories: Vec<String>,
+    /// Where what projects bring along for agent programs holds in mode `ask` too.
+    pub trusted_directories: Vec<String>,
+    /// Whether agents may act without asking. `chatroom machine allow --auto` permits it.
+    pub allow_auto: bool,
+    /// Whether agents may be started in a terminal. `chatroom machine allow --terminal` permits it.
+    pub allow_terminal: bool,
+}

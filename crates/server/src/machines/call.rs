@@ -76,6 +76,13 @@ impl Peer {
         serde_json::from_slice(&text).map_err(|error| CallError::Unreadable(error.to_string()))
     }
 
+    /// Reads a JSON answer.
+    pub async fn get<A: DeserializeOwned>(&self, path: &str) -> Result<A, CallError> {
+        let response = self.open(path).await?;
+        let text = tokio::time::timeout(PATIENCE, read(response)).await.unwrap_or(Err(CallError::TooSlow(PATIENCE)))?;
+        serde_json::from_slice(&text).map_err(|error| CallError::Unreadable(error.to_string()))
+    }
+
     /// Sends a JSON body and takes any answer that is a yes.
     pub async fn tell(&self, path: &str, body: &impl Serialize) -> Result<(), CallError> {
         self.send(path, body).await.map(drop)

@@ -13,6 +13,7 @@ pub mod gaps;
 pub mod lease;
 pub mod link;
 pub mod lock;
+pub mod policy;
 pub mod push;
 pub mod removal;
 pub mod renewal;

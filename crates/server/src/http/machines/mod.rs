@@ -6,7 +6,8 @@ mod tunnel;
 use axum::extract::{Path, State};
 use chatroom_protocol::api::Done;
 use chatroom_protocol::api::machines::{
-    AgentConfigView, IssuedMachine, MachineView, Machines, RegisterMachine, RenameMachine, UpdateAgentConfig,
+    AgentConfigView, IssuedMachine, MachinePolicy, MachineView, Machines, RegisterMachine, RenameMachine,
+    UpdateAgentConfig,
 };
 use chatroom_protocol::{MachineId, Problem, Role, RoomId};
 use utoipa_axum::router::OpenApiRouter;
@@ -16,7 +17,7 @@ use crate::app::App;
 use crate::error::Error;
 use crate::http::Json;
 use crate::http::caller::Person;
-use crate::machines::{self, configs, credential, removal, view};
+use crate::machines::{self, configs, credential, policy, removal, view};
 use crate::rooms;
 
 /// The routes of this resource.
@@ -27,6 +28,7 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(issue))
         .routes(routes!(rotate))
         .routes(routes!(configure))
+        .routes(routes!(show_policy))
         .merge(join::routes())
         .merge(tunnel::routes())
 }
@@ -128,4 +130,15 @@ async fn configure(
     let config = configs::update(&mut work, person.user, machine.id, &room, role, body).await?;
     work.commit().await?;
     Ok(Json(configs::view(config)))
+}
+
+/// Shows what a connected machine lets the server ask of it: where agents may work, and how. Verbs on it change that.
+#[utoipa::path(get, path = "/api/machines/{machineId}/policy", tag = "machines", security(("session" = [])),
+    params(("machineId" = MachineId, Path)), responses((status = 200, body = MachinePolicy), (status = "4XX", body = Problem, content_type = "application/problem+json"), (status = "5XX", body = Problem, content_type = "application/problem+json")))]
+async fn show_policy(
+    person: Person,
+    State(app): State<App>,
+    Path(id): Path<MachineId>,
+) -> Result<Json<MachinePolicy>, Error> {
+    Ok(Json(policy::read(&app, person.user, id).await?))
 }
