@@ -183,7 +183,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Lists the caller's rooms that are not put away. */
+        /** Lists the caller's rooms, the newest first, with what is new in each and what waits for the caller. */
         get: operations["get_chatrooms"];
         put?: never;
         /** Makes a room. */
@@ -319,6 +319,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/chatrooms/{chatroomId}/agents/{role}/runs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists the runs of a role, the newest first. */
+        get: operations["get_chatrooms_chatroomId_agents_role_runs"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/chatrooms/{chatroomId}/agents/{role}/share": {
         parameters: {
             query?: never;
@@ -362,10 +379,28 @@ export interface paths {
             cookie?: never;
         };
         get?: never;
-        put?: never;
+        /** Says something else with a queued message of the caller. One that is a task already stays as it is. */
+        put: operations["put_chatrooms_chatroomId_messages_messageId"];
         post?: never;
         /** Takes back a queued message of the caller. One that is a task already stays. */
         delete: operations["delete_chatrooms_chatroomId_messages_messageId"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/chatrooms/{chatroomId}/read": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Notes up to where the caller has read a room. It never goes back; the caller's own feed tells their other windows. */
+        put: operations["put_chatrooms_chatroomId_read"];
+        post?: never;
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -822,6 +857,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/machines/{machineId}/policy": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Shows what a connected machine lets the server ask of it: where agents may work, and how. Verbs on it change that. */
+        get: operations["get_machines_machineId_policy"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/machines/{machineId}/reports": {
         parameters: {
             query?: never;
@@ -1053,10 +1105,12 @@ export interface components {
              */
             crashes?: number;
             machineId?: components["schemas"]["MachineId"] | null;
+            offlineSince?: components["schemas"]["Timestamp"] | null;
             /** @description What it waits to be permitted. */
             permissions: components["schemas"]["PermissionView"][];
             /** @description Why, where that is not plain: the machine that is away, the last error. */
             reason?: string | null;
+            restartAt?: components["schemas"]["Timestamp"] | null;
             /** @description Whether what is saved for it differs from what its live run was started with: the next run takes it. */
             restartNeeded?: boolean;
             /** @description The role. */
@@ -1218,6 +1272,12 @@ export interface components {
         Done: {
             /** @description Whether this call changed something; a repeated one did not. */
             changed: boolean;
+        };
+        /** @description `PUT /api/chatrooms/{chatroomId}/messages/{messageId}` */
+        EditMessage: {
+            /** @description What to say instead; 1 to 100,000 characters. */
+            content: string;
+            targetRole?: components["schemas"]["Role"] | null;
         };
         /** @description The line that makes a second computer join. */
         Enrolment: {
@@ -1515,6 +1575,17 @@ export interface components {
          * @description A computer with a daemon: the UUID of `machine.json`.
          */
         MachineId: string;
+        /** @description `GET /api/machines/{machineId}/policy`: what a machine lets the server ask of it. Only verbs on that machine change it. */
+        MachinePolicy: {
+            /** @description Whether agents may act without asking. `chatroom machine allow --auto` permits it. */
+            allowAuto: boolean;
+            /** @description Whether agents may be started in a terminal. `chatroom machine allow --terminal` permits it. */
+            allowTerminal: boolean;
+            /** @description Where agents may work: these folders and what is in them. `chatroom machine allow DIR` adds one. */
+            allowedDirectories: string[];
+            /** @description Where what projects bring along for agent programs holds in mode `ask` too. */
+            trustedDirectories: string[];
+        };
         /** @description A machine as its user sees it. */
         MachineView: {
             /** @description What its user calls it; the host name until renamed. */
@@ -1550,6 +1621,11 @@ export interface components {
         Machines: {
             /** @description The caller's own, by alias. */
             machines: components["schemas"]["MachineView"][];
+        };
+        /** @description `PUT /api/chatrooms/{chatroomId}/read` */
+        MarkRead: {
+            /** @description The last message the caller has read. */
+            messageId: components["schemas"]["MessageId"];
         };
         /** @description Who is signed in. */
         Me: {
@@ -1596,6 +1672,7 @@ export interface components {
             messageId: components["schemas"]["MessageId"];
             /** @description Whether it still waits in the queue. */
             queued: boolean;
+            runId?: components["schemas"]["RunId"] | null;
             /** @description The role that said it, or `user` for a person, or `system`. */
             sender: string;
             target?: components["schemas"]["Target"] | null;
@@ -1610,6 +1687,29 @@ export interface components {
             queue: components["schemas"]["MessageView"][];
         };
         ModelId: string;
+        /** @description How much of a room waits for one person. */
+        NeedsYou: {
+            /**
+             * Format: int64
+             * @description Tasks with the words of others that wait to be let through to their agents.
+             */
+            approvals: number;
+            /**
+             * Format: int64
+             * @description Agents on their machines that ask for permission.
+             */
+            asks: number;
+            /**
+             * Format: int64
+             * @description Agents on their machines that crashed too often.
+             */
+            gaveUp: number;
+            /**
+             * Format: int64
+             * @description Hand-offs to people that they have not read.
+             */
+            handoffs: number;
+        };
         PermissionId: string;
         /**
          * @description Whether an agent asks before it acts.
@@ -1755,6 +1855,36 @@ export interface components {
             reports: components["schemas"]["Report"][];
         };
         Role: string;
+        /** @description A room in the list of a person. */
+        RoomEntry: {
+            archivedAt?: components["schemas"]["Timestamp"] | null;
+            /** @description Its id. */
+            chatroomId: components["schemas"]["RoomId"];
+            /** @description When it was made. */
+            createdAt: components["schemas"]["Timestamp"];
+            /** @description Who gets people's messages. */
+            entry: components["schemas"]["Role"];
+            /** @description Where it belongs. */
+            instanceId: components["schemas"]["InstanceId"];
+            /** @description When something was last said in it, or queued. */
+            lastActivityAt: components["schemas"]["Timestamp"];
+            /** @description Its name. */
+            name: string;
+            /** @description What waits for the caller. */
+            needsYou: components["schemas"]["NeedsYou"];
+            /** @description Its roles, in the order given. */
+            roles: components["schemas"]["Role"][];
+            /**
+             * Format: int64
+             * @description How many messages of others came after what the caller has read; at most 1,000 are counted.
+             */
+            unread: number;
+            /**
+             * Format: int64
+             * @description How many agents are in a turn.
+             */
+            working: number;
+        };
         RoomId: string;
         /** @description A room. */
         RoomView: {
@@ -1778,7 +1908,8 @@ export interface components {
         /** @description `GET /api/chatrooms` */
         Rooms: {
             /** @description Those the caller is a member of, the newest first. */
-            chatrooms: components["schemas"]["RoomView"][];
+            chatrooms: components["schemas"]["RoomEntry"][];
+            next?: components["schemas"]["RoomId"] | null;
         };
         /**
          * @description What a live run last said of itself.
@@ -1797,9 +1928,11 @@ export interface components {
             activity: components["schemas"]["RunActivity"];
             /** @description The room. */
             chatroomId: components["schemas"]["RoomId"];
+            /** @description Whether it ended though nobody asked it to. */
+            crashed?: boolean;
             /** @description When it was asked for. */
             createdAt: components["schemas"]["Timestamp"];
-            /** @description How it ended. */
+            /** @description How it ended, in words for the user of its machine. */
             exit?: string | null;
             exitedAt?: components["schemas"]["Timestamp"] | null;
             /** @description How it is driven. */
@@ -1822,6 +1955,12 @@ export interface components {
             tool: components["schemas"]["Tool"];
             /** @description Where it works. */
             workingDir: string;
+        };
+        /** @description `GET /api/chatrooms/{chatroomId}/agents/{role}/runs` */
+        Runs: {
+            next?: components["schemas"]["RunId"] | null;
+            /** @description The newest first. */
+            runs: components["schemas"]["RunView"][];
         };
         /** @description An event that has the text. */
         SearchHit: {
@@ -2151,6 +2290,7 @@ export interface components {
             position: number;
             /** @description Whose it is to do. */
             role: components["schemas"]["Role"];
+            runId?: components["schemas"]["RunId"] | null;
             /** @description Where it is in its life. */
             state: components["schemas"]["TaskState"];
             /** @description Its id. */
@@ -2712,7 +2852,16 @@ export interface operations {
     };
     get_chatrooms: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Only those whose name has this in it, in either case of ASCII letters. */
+                search?: string | null;
+                /** @description Those that are put away, instead of those that are not. */
+                archived?: boolean | null;
+                /** @description Only those made before this one. */
+                after?: components["schemas"]["RoomId"] | null;
+                /** @description At most so many, 1 to 500; 100 if omitted. */
+                limit?: number | null;
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -3094,6 +3243,41 @@ export interface operations {
             };
         };
     };
+    get_chatrooms_chatroomId_agents_role_runs: {
+        parameters: {
+            query?: {
+                /** @description Only those made before this one. */
+                after?: components["schemas"]["RunId"] | null;
+                /** @description At most so many, 1 to 500; 50 if omitted. */
+                limit?: number | null;
+            };
+            header?: never;
+            path: {
+                chatroomId: components["schemas"]["RoomId"];
+                role: components["schemas"]["Role"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Runs"];
+                };
+            };
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     put_chatrooms_chatroomId_agents_role_share: {
         parameters: {
             query?: never;
@@ -3199,6 +3383,40 @@ export interface operations {
             };
         };
     };
+    put_chatrooms_chatroomId_messages_messageId: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                chatroomId: components["schemas"]["RoomId"];
+                messageId: components["schemas"]["MessageId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["EditMessage"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MessageView"];
+                };
+            };
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     delete_chatrooms_chatroomId_messages_messageId: {
         parameters: {
             query?: never;
@@ -3210,6 +3428,39 @@ export interface operations {
             cookie?: never;
         };
         requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Done"];
+                };
+            };
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    put_chatrooms_chatroomId_read: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                chatroomId: components["schemas"]["RoomId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["MarkRead"];
+            };
+        };
         responses: {
             200: {
                 headers: {
@@ -4152,6 +4403,43 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Done"];
+                };
+            };
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_machines_machineId_policy: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                machineId: components["schemas"]["MachineId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MachinePolicy"];
                 };
             };
             "4XX": {
