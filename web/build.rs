@@ -67,18 +67,22 @@ fn build(out: &Path) -> Result<PathBuf, Box<dyn Error>> {
 }
 
 fn npm(app: &Path, args: &[&str]) -> Result<(), Box<dyn Error>> {
-    let without = format!(
-        "Or set {PREBUILT} to a folder with a built app, or to `none` to build chatroom without its web app"
-    );
+    let without =
+        format!("Or set {PREBUILT} to a folder with a built app, or to `none` to build chatroom without its web app");
     let output = Command::new("npm").args(args).arg("--loglevel=error").current_dir(app).output().map_err(|error| {
-        format!("the web app is built with Node 20.19 or newer, and `npm` cannot be run ({error}). Install Node. {without}")
+        format!(
+            "the web app is built with Node 20.19 or newer, and `npm` cannot be run ({error}). Install Node. {without}"
+        )
     })?;
     if output.status.success() {
         return Ok(());
     }
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    Err(format!("`npm {}` failed in the web app, which wants Node 20.19 or newer. {without}\n{out}{err}", args.join(" "))
-        .into())
+    Err(format!(
+        "`npm {}` failed in the web app, which wants Node 20.19 or newer. {without}\n{out}{err}",
+        args.join(" ")
+    )
+    .into())
 }
 
 fn copy(from: &Path, to: &Path) -> Result<(), Box<dyn Error>> {
@@ -115,8 +119,7 @@ fn table(dist: Option<&Path>, files: &[String]) -> Result<String, Box<dyn Error>
         let dist = dist.ok_or("there is no app")?;
         let include = |file: &str| format!("include_bytes!({:?})", dist.join(file).display().to_string());
         let packed = format!("{file}.br");
-        let packed =
-            if files.contains(&packed) { format!("Some({})", include(&packed)) } else { "None".to_owned() };
+        let packed = if files.contains(&packed) { format!("Some({})", include(&packed)) } else { "None".to_owned() };
         writeln!(
             table,
             "Asset {{ path: {file:?}, bytes: {}, brotli: {packed}, tag: \"\\\"{:016x}\\\"\" }},",

@@ -1,7 +1,7 @@
 //! Brings what the tests need and the machine lacks.
 //!
 //! Debian packages where we are root, a newer Node, the agent programs at the versions of
-//! `xtask/agents`, the suite of `xtask/conformance`, and the Python programs of `xtask/python`. The programs go to `$CHATROOM_AGENT_CACHE`, else to `chatroom/agents` in the
+//! `xtask/agents`, the suite of `xtask/conformance`, what drives a browser, and the Python programs of `xtask/python`. The programs go to `$CHATROOM_AGENT_CACHE`, else to `chatroom/agents` in the
 //! user's cache folder, where `testkit` finds them under the same name. What cannot be brought
 //! is an error that names it: nothing is skipped.
 
@@ -16,8 +16,13 @@ use anyhow::Context;
 use crate::{root, run};
 
 /// Programs the tests call, and the Debian package that has them.
-const PACKAGED: &[(&str, &str)] =
-    &[("initdb", "postgresql"), ("psql", "postgresql-client"), ("python3", "python3-venv"), ("npm", "npm")];
+const PACKAGED: &[(&str, &str)] = &[
+    ("initdb", "postgresql"),
+    ("psql", "postgresql-client"),
+    ("python3", "python3-venv"),
+    ("npm", "npm"),
+    ("chromium", "chromium"),
+];
 
 /// The oldest Node that every agent program runs on.
 const OLDEST_NODE: (u32, u32) = (22, 19);
@@ -26,7 +31,7 @@ const OLDEST_NODE: (u32, u32) = (22, 19);
 pub fn all() -> anyhow::Result<()> {
     let mut missing = Vec::new();
     let suite = || conformance().map(drop);
-    for bring in [packages as fn() -> anyhow::Result<()>, programs, suite, python] {
+    for bring in [packages as fn() -> anyhow::Result<()>, programs, suite, browser, python] {
         if let Err(error) = bring() {
             missing.push(format!("{error:#}"));
         }
@@ -75,6 +80,11 @@ pub fn programs() -> anyhow::Result<()> {
         println!("{name} {}", String::from_utf8_lossy(&output.stdout).trim());
     }
     Ok(())
+}
+
+/// Installs what drives a browser.
+fn browser() -> anyhow::Result<()> {
+    install("browser", node()?.as_deref()).map(drop)
 }
 
 /// Installs the Python programs that `xtask/python` pins into a folder of their own.

@@ -155,6 +155,15 @@ pub fn streams_client() -> anyhow::Result<PathBuf> {
     Ok(client)
 }
 
+/// Returns the folder of the packages that drive a real browser.
+pub fn browser_packages() -> anyhow::Result<PathBuf> {
+    let cache = cache().context("neither CHATROOM_AGENT_CACHE nor HOME is set")?;
+    let folder = cache.join(folder_name(BROWSER)?).join("node_modules");
+    anyhow::ensure!(folder.is_dir(), "{} is not there: run cargo xtask test, which installs it", folder.display());
+    Ok(folder)
+}
+
+const BROWSER: &str = include_str!("../../../xtask/browser/package.json");
 const SUITE: &str = include_str!("../../../xtask/conformance/package.json");
 const PROGRAMS: &str = include_str!("../../../xtask/agents/programs/package.json");
 const NODE: &str = include_str!("../../../xtask/agents/node/package.json");

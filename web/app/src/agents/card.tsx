@@ -66,7 +66,7 @@ function Why({ agent, machine }: { agent: Agent; machine: Machine | undefined })
   const away = agent.status === 'offline' && machine;
   return (
     <>
-      {agent.reason && <p className={agent.status === 'gave-up' ? 'text-red' : 'text-quiet'}>{agent.reason}</p>}
+      {agent.reason && agent.permissions.length === 0 && <p className={agent.status === 'gave-up' ? 'text-red' : 'text-quiet'}>{agent.reason}</p>}
       {away && (
         <>
           <p className="text-quiet">

@@ -1,9 +1,9 @@
 // Which program an agent is, where it runs, and how.
 
-import { useMutation, useQueryClient } from '@tanstack/react-query';
-import { useState } from 'react';
+import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
+import { useId, useState } from 'react';
 import { api, unwrap, type Schemas } from '../api/client';
-import { keys, type Agent, type Machine, type Room } from '../api/queries';
+import { keys, policy, type Agent, type Machine, type Room } from '../api/queries';
 import { AddMachine } from '../machines/add';
 import { Button } from '../ui/button';
 import { Commands } from '../ui/copy';
@@ -130,11 +130,12 @@ function Choices({ agent, room, machine, machines, saved, close }: ChoicesProps)
           error={machine.availableTools.length === 0 && 'None was found on this machine. Install one there; the daemon looks again by itself.'}
           choices={[
             ...(tool ? [] : [{ value: '', label: 'None' }]),
-            ...machine.tools.map((known) => ({
-              value: known.tool,
-              label: known.version ? `${known.tool} ${known.version}` : `${known.tool}${known.presence === 'missing' ? ' (not installed)' : ''}`,
-              disabled: known.presence === 'missing',
-            })),
+            ...machine.tools
+              .filter((known) => known.presence !== 'missing' || known.tool === saved?.agentType)
+              .map((known) => ({
+                value: known.tool,
+                label: known.presence === 'missing' ? `${known.tool} (no longer there)` : [known.tool, known.version].filter(Boolean).join(' '),
+              })),
           ]}
         />
         <TextField
@@ -196,26 +197,56 @@ interface DirectoryProps {
   absolute: boolean;
 }
 
+/** Whether a folder is an allowed one, or in one. */
+const within = (folder: string, allowed: string) =>
+  folder === allowed || folder.startsWith(allowed.endsWith('/') ? allowed : `${allowed}/`);
+
 /** Where it works. The machine itself says which folders it allows, and only there can that be changed. */
 function Directory({ machine, value, onChange, absolute }: DirectoryProps) {
+  const permits = useQuery({
+    ...policy(machine.machineId),
+    enabled: machine.daemonConnected,
+    // Somebody may allow a folder there while this is open.
+    refetchInterval: 3000,
+  });
+  const allowed = permits.data?.allowedDirectories;
+  const folder = value.trim();
+  const refused = absolute && allowed !== undefined && !allowed.some((one) => within(folder, one));
+  const list = useId();
   return (
-    <TextField
-      label="Working directory"
-      required
-      placeholder="/home/you/project"
-      autoComplete="off"
-      autoCapitalize="none"
-      spellCheck={false}
-      className="font-mono"
-      value={value}
-      onChange={(event) => onChange(event.target.value)}
-      error={value !== '' && !absolute && 'The whole path, beginning with /.'}
-      hint={
-        <>
-          A folder on {machine.alias} that it allows. To allow one, run there:{' '}
-          <code className="font-mono">chatroom machine allow {absolute ? value.trim() : 'FOLDER'}</code>
-        </>
-      }
-    />
+    <div className="flex flex-col gap-2">
+      <TextField
+        label="Working directory"
+        required
+        list={list}
+        placeholder={allowed?.[0] ?? '/home/you/project'}
+        autoComplete="off"
+        autoCapitalize="none"
+        spellCheck={false}
+        value={value}
+        onChange={(event) => onChange(event.target.value)}
+        error={
+          value !== '' && !absolute
+            ? 'The whole path, beginning with /.'
+            : refused && `${machine.alias} does not allow this folder. To allow it, run there:`
+        }
+        hint={
+          allowed === undefined
+            ? `A folder that ${machine.alias} allows.`
+            : allowed.length === 0
+              ? `${machine.alias} allows no folder yet. chatroom machine allow FOLDER, run there, allows one.`
+              : `${machine.alias} allows ${allowed.slice(0, 3).join(', ')}${allowed.length > 3 ? ` and ${allowed.length - 3} more` : ''}, and what is in them.`
+        }
+      />
+      <datalist id={list}>
+        {allowed?.map((one) => (
+          <option key={one} value={one} />
+        ))}
+      </datalist>
+      {refused && <Commands lines={`chatroom machine allow ${quoted(folder)}`} />}
+    </div>
   );
 }
+
+/** Quotes what a shell would take apart. */
+const quoted = (text: string) => (/^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);

@@ -4,6 +4,8 @@ import { infiniteQueryOptions, queryOptions } from '@tanstack/react-query';
 import { api, unwrap, type Schemas } from './client';
 
 export type Room = Schemas['RoomView'];
+/** A room as the list shows it: with what is new in it, and what needs the reader. */
+export type RoomEntry = Schemas['RoomEntry'];
 export type Message = Schemas['MessageView'];
 export type Agent = Schemas['AgentView'];
 export type AgentConfig = Schemas['AgentConfigView'];
@@ -44,11 +46,22 @@ export const members = (instanceId: string) =>
     staleTime: 60_000,
   });
 
-export const rooms = queryOptions({
-  queryKey: keys.rooms,
-  queryFn: () => unwrap(api.GET('/api/chatrooms')),
-  select: (found) => found.chatrooms,
-});
+export const rooms = queryOptions({ queryKey: keys.rooms, queryFn: () => everyRoom(false) });
+
+export const archivedRooms = queryOptions({ queryKey: [...keys.rooms, 'archived'], queryFn: () => everyRoom(true) });
+
+/** Reads the list to its end: the rail holds all of it. */
+async function everyRoom(archived: boolean): Promise<RoomEntry[]> {
+  const found: RoomEntry[] = [];
+  let after: string | undefined;
+  do {
+    const query = { archived, limit: 500, ...(after === undefined ? {} : { after }) };
+    const page = await unwrap(api.GET('/api/chatrooms', { params: { query } }));
+    found.push(...page.chatrooms);
+    after = page.next ?? undefined;
+  } while (after !== undefined);
+  return found;
+}
 
 export const room = (chatroomId: string) =>
   queryOptions({
@@ -94,6 +107,27 @@ export const machine = (machineId: string) =>
   queryOptions({
     queryKey: [...keys.machine(machineId), 'itself'],
     queryFn: () => unwrap(api.GET('/api/machines/{machineId}', { params: { path: { machineId } } })),
+  });
+
+/** What a machine permits, as it says itself: it must be online for that. */
+export const policy = (machineId: string) =>
+  queryOptions({
+    queryKey: [...keys.machine(machineId), 'policy'],
+    queryFn: () => unwrap(api.GET('/api/machines/{machineId}/policy', { params: { path: { machineId } } })),
+    staleTime: 5_000,
+    retry: false,
+  });
+
+export const pastRuns = (chatroomId: string, role: string) =>
+  queryOptions({
+    queryKey: [...keys.room(chatroomId), 'runs', role],
+    queryFn: () =>
+      unwrap(
+        api.GET('/api/chatrooms/{chatroomId}/agents/{role}/runs', {
+          params: { path: { chatroomId, role }, query: { limit: 50 } },
+        }),
+      ),
+    select: (found) => found.runs,
   });
 
 export const commands = (machineId: string) =>

@@ -1,13 +1,13 @@
 import { useQuery, useSuspenseQuery } from '@tanstack/react-query';
 import { Link } from '@tanstack/react-router';
 import { useVirtualizer } from '@tanstack/react-virtual';
-import { Activity, CircleUser, Laptop, Plus, Search } from 'lucide-react';
+import { Activity, CircleUser, Inbox, Laptop, Plus, Search } from 'lucide-react';
 import { useRef, useState, type ReactNode } from 'react';
-import { machines, me, rooms, type Room } from '../api/queries';
+import { machines, me, rooms, type RoomEntry } from '../api/queries';
 import { IconButton } from '../ui/button';
 import { cx } from '../ui/cx';
 import { CreateRoom } from '../rooms/create';
-import { RoomMark } from '../rooms/mark';
+import { RoomMark, waiting } from '../rooms/mark';
 import { openPalette } from './palette';
 
 const ROW = 32;
@@ -32,6 +32,7 @@ export function Rail() {
         <span className="grow text-left">Search</span>
         <kbd className="font-sans text-xs text-faint">{navigator.platform.startsWith('Mac') ? '⌘K' : 'Ctrl K'}</kbd>
       </button>
+      <NeedsYou />
       <RoomList />
       <div className="flex flex-col gap-px">
         <Machines />
@@ -46,9 +47,27 @@ export function Rail() {
   );
 }
 
-function RoomList() {
+/** What waits for the person, in all rooms together. */
+function NeedsYou() {
   const { data } = useQuery(rooms);
+  const count = data?.reduce((sum, room) => sum + waiting(room), 0) ?? 0;
+  return (
+    <RailLink to="/" icon={<Inbox size={16} aria-hidden />}>
+      <span className="grow">Needs you</span>
+      {count > 0 && <span className="rounded-full bg-amber-soft px-1.5 text-sm font-semibold text-amber">{count}</span>}
+    </RailLink>
+  );
+}
+
+/** From so many rooms on, a box finds one. */
+const MANY = 12;
+
+function RoomList() {
+  const { data: all } = useQuery(rooms);
+  const [wanted, setWanted] = useState('');
   const [creating, setCreating] = useState(false);
+  const text = wanted.trim().toLowerCase();
+  const data = text ? all?.filter((room) => room.name.toLowerCase().includes(text)) : all;
   const scroll = useRef<HTMLDivElement>(null);
   const list = useVirtualizer({
     count: data?.length ?? 0,
@@ -64,8 +83,18 @@ function RoomList() {
           <Plus size={16} />
         </IconButton>
       </div>
+      {(all?.length ?? 0) > MANY && (
+        <input
+          type="search"
+          aria-label="Find a room"
+          placeholder="Find a room"
+          value={wanted}
+          onChange={(event) => setWanted(event.target.value)}
+          className="mx-2 mb-1 h-7 rounded-md border border-line bg-panel px-2"
+        />
+      )}
       <div ref={scroll} className="min-h-0 grow overflow-y-auto">
-        {data?.length === 0 && <p className="px-2 py-1 text-quiet">None yet.</p>}
+        {data?.length === 0 && <p className="px-2 py-1 text-quiet">{text ? 'None has that in its name.' : 'None yet.'}</p>}
         <ul className="relative" style={{ height: list.getTotalSize() }}>
           {list.getVirtualItems().map((row) => {
             const room = data?.[row.index];
@@ -88,7 +117,7 @@ function RoomList() {
   );
 }
 
-export function RoomLink({ room }: { room: Room }) {
+export function RoomLink({ room }: { room: RoomEntry }) {
   return (
     <Link
       to="/rooms/$roomId"
@@ -97,7 +126,12 @@ export function RoomLink({ room }: { room: Room }) {
       activeProps={{ className: 'bg-hover font-medium' }}
     >
       <RoomMark room={room} />
-      <span className="grow truncate">{room.name}</span>
+      <span className={cx('grow truncate', room.unread > 0 && 'font-semibold')}>{room.name}</span>
+      {room.unread > 0 && (
+        <span className="text-sm text-quiet" title={`${room.unread} unread`}>
+          {room.unread > 99 ? '99+' : room.unread}
+        </span>
+      )}
     </Link>
   );
 }
@@ -117,10 +151,11 @@ function Machines() {
   );
 }
 
-function RailLink({ to, icon, children }: { to: '/machines' | '/activity' | '/account'; icon: ReactNode; children: ReactNode }) {
+function RailLink({ to, icon, children }: { to: '/' | '/machines' | '/activity' | '/account'; icon: ReactNode; children: ReactNode }) {
   return (
     <Link
       to={to}
+      activeOptions={{ exact: to === '/' }}
       className={cx('flex h-8 items-center gap-2 rounded-md px-2 hover:bg-hover')}
       activeProps={{ className: 'bg-hover font-medium' }}
     >

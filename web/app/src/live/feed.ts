@@ -12,8 +12,9 @@ import { listen, pause } from './sse';
 
 export type FeedEvent = Schemas['EventView'];
 
-/** How long changes are gathered before what is old is read again. */
+/** How long changes are gathered before what is old is read again, in milliseconds. */
 const GATHER = 40;
+const GATHER_LISTS = 1000;
 /** A server that restarts is back soon; one that is away is asked every few seconds. */
 const BACKOFF = [250, 500, 1000, 2000, 3000];
 
@@ -88,32 +89,47 @@ async function follow(
   }
 }
 
-/** Reads again what events make old, some milliseconds after the first of them. */
+/**
+ * Reads again what events make old: what one thing shows some milliseconds after the first of them, and lists of
+ * everything, which are long, at most once a second.
+ */
 function gatherer(client: QueryClient): (event: FeedEvent) => void {
-  let old = new Map<string, readonly unknown[]>();
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const mark = (key: readonly unknown[]) => old.set(JSON.stringify(key), key);
+  const soon = batch(client, GATHER);
+  const later = batch(client, GATHER_LISTS);
   return (event) => {
+    const noun = event.kind.split('.')[0];
     if (event.chatroomId) {
-      mark(keys.room(event.chatroomId));
-      mark(keys.rooms);
+      soon(keys.room(event.chatroomId));
+      later(keys.rooms);
     }
     if (event.machineId) {
-      mark(keys.machines);
-      mark(keys.machine(event.machineId));
+      soon(keys.machine(event.machineId));
+      later(keys.machines);
     }
-    if (event.subject?.startsWith('run_')) mark(keys.run(event.subject));
-    const noun = event.kind.split('.')[0];
-    if (noun === 'machine') mark(keys.machines);
-    if (noun === 'room' || noun === 'instance' || noun === 'member') mark(keys.rooms);
-    if (noun === 'session' || noun === 'user') mark(keys.account);
-    mark(keys.activity);
+    if (event.subject?.startsWith('run_')) soon(keys.run(event.subject));
+    if (noun === 'machine') later(keys.machines);
+    if (noun === 'room' || noun === 'member') later(keys.rooms);
+    if (noun === 'session' || noun === 'user' || noun === 'member') soon(keys.account);
+    later(keys.activity);
+  };
+}
+
+/** Gathers keys; a while after the first, what is under them is read again. */
+function batch(client: QueryClient, wait: number): (key: readonly unknown[]) => void {
+  const old = new Map<string, readonly unknown[]>();
+  let last = 0;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  return (key) => {
+    old.set(JSON.stringify(key), key);
+    // The first after a pause is told at once.
+    const due = Math.max(GATHER, last + wait - Date.now());
     timer ??= setTimeout(() => {
       timer = undefined;
-      const keysNow = old;
-      old = new Map();
-      for (const queryKey of keysNow.values()) void client.invalidateQueries({ queryKey });
-    }, GATHER);
+      last = Date.now();
+      const keysNow = [...old.values()];
+      old.clear();
+      for (const queryKey of keysNow) void client.invalidateQueries({ queryKey });
+    }, due);
   };
 }
 

@@ -4,7 +4,7 @@ import { useQueries, useQuery } from '@tanstack/react-query';
 import { Link } from '@tanstack/react-router';
 import { Check, Plus } from 'lucide-react';
 import { useState, type ReactNode } from 'react';
-import { agents, machines, messages, rooms, type Agent, type Room } from '../api/queries';
+import { agents, archivedRooms, machines, messages, rooms, type Agent, type RoomEntry } from '../api/queries';
 import { PageHead } from '../frame/frame';
 import { RoomLink } from '../frame/rail';
 import { AddMachine } from '../machines/add';
@@ -14,6 +14,7 @@ import { Problem } from '../ui/problem';
 import { Skeleton } from '../ui/states';
 import { StatusWord } from '../ui/status';
 import { CreateRoom } from './create';
+import { waiting } from './mark';
 
 /** How many of the latest rooms the start page looks into. */
 const LOOKED_INTO = 12;
@@ -43,20 +44,26 @@ export function Home() {
   );
 }
 
-function Inside({ rooms: all, create }: { rooms: Room[]; create: () => void }) {
-  const looked = all.slice(0, LOOKED_INTO);
+function Inside({ rooms: all, create }: { rooms: RoomEntry[]; create: () => void }) {
+  // First what waits for somebody, then what moved last.
+  const byUse = all.toSorted((one, other) => waiting(other) - waiting(one) || other.lastActivityAt - one.lastActivityAt);
+  const looked = byUse.slice(0, LOOKED_INTO);
   const found = useQueries({ queries: looked.map((room) => agents(room.chatroomId)) });
   const roles = looked.flatMap((room, at) => (found[at]?.data ?? []).map((agent) => ({ room, agent })));
-  const waiting = roles.filter(({ agent }) => agent.status === 'needs-you' || agent.status === 'gave-up');
+  const asking = roles.filter(({ agent }) => agent.status === 'needs-you' || agent.status === 'gave-up');
+  const told = looked.filter((room) => room.needsYou.handoffs + room.needsYou.approvals > 0);
   return (
     <div className="mx-auto flex w-full max-w-[760px] flex-col gap-6 p-4">
-      <Checklist room={all[0]} started={roles.some(({ agent }) => agent.run != null)} create={create} />
-      {waiting.length > 0 && (
+      <Checklist room={looked[0]} started={roles.some(({ agent }) => agent.run != null)} create={create} />
+      {asking.length + told.length > 0 && (
         <section>
           <h2 className="mb-2 font-semibold">Needs you</h2>
           <ul className="rounded-md border border-line bg-panel">
-            {waiting.map(({ room, agent }) => (
+            {asking.map(({ room, agent }) => (
               <Waiting key={`${room.chatroomId} ${agent.role}`} room={room} agent={agent} />
+            ))}
+            {told.map((room) => (
+              <Told key={room.chatroomId} room={room} />
             ))}
           </ul>
         </section>
@@ -73,11 +80,34 @@ function Inside({ rooms: all, create }: { rooms: Room[]; create: () => void }) {
         </section>
       )}
       {all.length > 0 && <Recent rooms={looked} agents={found.map((answer) => answer.data)} />}
+      <Archived />
     </div>
   );
 }
 
-function Waiting({ room, agent }: { room: Room; agent: Agent }) {
+/** Hand-offs to people, and tasks that wait to be let through. */
+function Told({ room }: { room: RoomEntry }) {
+  const { handoffs, approvals } = room.needsYou;
+  const words = [
+    handoffs > 0 && (handoffs === 1 ? 'handed to you' : `${handoffs} times handed to you`),
+    approvals > 0 && (approvals === 1 ? 'a task waits for your word' : `${approvals} tasks wait for your word`),
+  ];
+  return (
+    <li className="border-line not-first:border-t">
+      <Link
+        to="/rooms/$roomId"
+        params={{ roomId: room.chatroomId }}
+        className="flex flex-wrap items-center gap-x-3 px-3 py-2 hover:bg-hover"
+      >
+        <StatusWord status="needs-you" />
+        <span className="font-medium">{room.name}</span>
+        <span className="text-quiet">{words.filter(Boolean).join(', ')}</span>
+      </Link>
+    </li>
+  );
+}
+
+function Waiting({ room, agent }: { room: RoomEntry; agent: Agent }) {
   const asks = agent.permissions[0];
   return (
     <li className="border-line not-first:border-t">
@@ -95,7 +125,27 @@ function Waiting({ room, agent }: { room: Room; agent: Agent }) {
   );
 }
 
-function Recent({ rooms: recent, agents: found }: { rooms: Room[]; agents: (Agent[] | undefined)[] }) {
+/** The rooms that were put away. */
+function Archived() {
+  const { data } = useQuery(archivedRooms);
+  if (!data?.length) return null;
+  return (
+    <details>
+      <summary className="text-quiet">Archived ({data.length})</summary>
+      <ul className="mt-2 rounded-md border border-line bg-panel">
+        {data.map((room) => (
+          <li key={room.chatroomId} className="border-line not-first:border-t">
+            <Link to="/rooms/$roomId" params={{ roomId: room.chatroomId }} className="block truncate px-3 py-2 hover:bg-hover">
+              {room.name}
+            </Link>
+          </li>
+        ))}
+      </ul>
+    </details>
+  );
+}
+
+function Recent({ rooms: recent, agents: found }: { rooms: RoomEntry[]; agents: (Agent[] | undefined)[] }) {
   return (
     <section className="max-md:hidden">
       <h2 className="mb-2 font-semibold">Latest rooms</h2>
@@ -123,7 +173,7 @@ function Recent({ rooms: recent, agents: found }: { rooms: Room[]; agents: (Agen
 }
 
 /** The way from nothing to a first answer. Each step ticks itself when it has happened. */
-function Checklist({ room, started, create }: { room: Room | undefined; started: boolean; create: () => void }) {
+function Checklist({ room, started, create }: { room: RoomEntry | undefined; started: boolean; create: () => void }) {
   const { data: known } = useQuery(machines);
   const said = useQuery({ ...messages(room?.chatroomId ?? ''), enabled: room !== undefined });
   if (!known) return null;

@@ -12,6 +12,7 @@ import { Button, IconButton } from '../ui/button';
 import { Problem } from '../ui/problem';
 import { Skeleton } from '../ui/states';
 import { StatusMark } from '../ui/status';
+import { Ago } from '../ui/time';
 import { Composer } from './composer';
 import { RoomMenu } from './menu';
 import { Queue } from './queue';
@@ -71,7 +72,13 @@ function Inside({ roomId }: { roomId: string }) {
           <div className="shrink-0 px-4 pb-4 max-sm:px-2 max-sm:pb-2">
             <div className="mx-auto flex max-w-[760px] flex-col gap-2">
               <Queue room={room} queue={said.data?.queue} me={person.userId} />
-              <Composer room={room} />
+              {room.archivedAt == null ? (
+                <Composer room={room} />
+              ) : (
+                <p className="rounded-md border border-line bg-sunken p-3 text-quiet">
+                  This room is archived since <Ago at={room.archivedAt} />. To write here, bring it back: the menu above has it.
+                </p>
+              )}
             </div>
           </div>
         </section>

@@ -1,4 +1,4 @@
-import { useSuspenseQuery } from '@tanstack/react-query';
+import { useQuery, useSuspenseQuery } from '@tanstack/react-query';
 import { Link } from '@tanstack/react-router';
 import { ArrowDown, ArrowRight } from 'lucide-react';
 import { memo, useLayoutEffect, useMemo, useRef, useState } from 'react';
@@ -11,8 +11,8 @@ import { Markdown } from '../ui/markdown';
 import { Problem } from '../ui/problem';
 import { Empty, Skeleton } from '../ui/states';
 import { Clock } from '../ui/time';
-import { useQuery } from '@tanstack/react-query';
 import { useHistory } from './history';
+import { useMarkRead } from './read';
 
 interface TimelineProps {
   room: Room;
@@ -27,6 +27,7 @@ export function Timeline({ room, latest, error, tasks, only }: TimelineProps) {
   const history = useHistory(room.chatroomId, latest);
   const shown = only === undefined ? history.messages : history.messages.filter((message) => message.sender === only);
   const scroll = useScroll(shown);
+  useMarkRead(room.chatroomId, latest?.at(-1), scroll.atEnd);
   const byId = useMemo(() => new Map(tasks?.map((task) => [task.taskId, task])), [tasks]);
   const who = useNames(room);
   if (error) {
@@ -94,6 +95,7 @@ function useScroll(shown: Message[]) {
   const atEnd = useRef(true);
   const before = useRef<{ first: string | undefined; last: string | undefined; height: number }>(undefined);
   const [missed, setMissed] = useState(0);
+  const [there, setThere] = useState(true);
   useLayoutEffect(() => {
     const element = box.current;
     if (!element) return;
@@ -111,10 +113,12 @@ function useScroll(shown: Message[]) {
   return {
     box,
     missed,
+    atEnd: there,
     onScroll: () => {
       const element = box.current;
       if (!element) return;
       atEnd.current = element.scrollHeight - element.scrollTop - element.clientHeight < 40;
+      setThere(atEnd.current);
       if (atEnd.current) setMissed(0);
     },
     toEnd: () => box.current?.scrollTo({ top: box.current.scrollHeight, behavior: 'smooth' }),
@@ -163,6 +167,15 @@ const Said = memo(function Said({ message, name, task, room }: SaidProps) {
         {message.kind === 'handoff' && <span className="text-sm text-violet">handed on</span>}
         {message.kind === 'progress' && <span className="text-sm text-quiet">progress</span>}
         {message.sender === 'user' && task && <TaskState task={task} room={room} />}
+        {message.runId && (
+          <Link
+            to="/rooms/$roomId/runs/$runId"
+            params={{ roomId: room.chatroomId, runId: message.runId }}
+            className="text-sm text-accent underline"
+          >
+            open run
+          </Link>
+        )}
       </header>
       <Markdown text={message.content} className={quiet ? 'text-quiet' : ''} />
     </article>

@@ -165,7 +165,9 @@ async fn read(
         room.role(&Role::parse(sender)?)?;
     }
     let position = async |id: Option<MessageId>| match id {
-        Some(id) => Ok(Some(chatroom_store::messages::find(&reader, room.id, id).await?.ok_or(Error::NotFound)?.position)),
+        Some(id) => {
+            Ok(Some(chatroom_store::messages::find(&reader, room.id, id).await?.ok_or(Error::NotFound)?.position))
+        }
         None => Ok::<_, Error>(None),
     };
     let (after, before) = (position(query.since_message_id).await?, position(query.before_message_id).await?);
