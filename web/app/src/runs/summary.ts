@@ -1,0 +1,84 @@
+// What a call of a tool is about, in one line.
+
+/** What names a call best, in this order: what it runs, what it touches, what it looks for. */
+const TELLING = [
+  'command',
+  'cmd',
+  'file_path',
+  'filePath',
+  'path',
+  'pattern',
+  'query',
+  'url',
+  'notebook_path',
+  'description',
+  'prompt',
+  'name',
+  'title',
+];
+
+/** Returns the input of a call as JSON, or nothing: it may be text, or cut off where it was too long. */
+export function asJson(input: string): unknown {
+  const start = input.trimStart().charAt(0);
+  if (start !== '{' && start !== '[') return undefined;
+  try {
+    return JSON.parse(input);
+  } catch {
+    return undefined;
+  }
+}
+
+export const isRecord = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+/** Returns one line about an input; paths are told from the directory the run works in. */
+export function summary(input: string, workingDir: string): string {
+  const found = asJson(input);
+  let text: string | undefined;
+  if (isRecord(found)) {
+    const key = TELLING.find((candidate) => typeof found[candidate] === 'string' && found[candidate] !== '');
+    const values = Object.values(found).filter((value) => typeof value === 'string' || typeof value === 'number');
+    text = key === undefined ? values.map(String).join(' ') : String(found[key]);
+  } else {
+    text = found === undefined ? (cutOff(input) ?? input) : input;
+  }
+  const line = text.trim().split('\n', 1)[0] ?? '';
+  return shortPath(line, workingDir).slice(0, 400);
+}
+
+/** Finds the telling value at the beginning of JSON that ends too early. */
+function cutOff(input: string): string | undefined {
+  for (const key of TELLING) {
+    const found = new RegExp(`"${key}"\\s*:\\s*"((?:[^"\\\\]|\\\\.){1,2000})`).exec(input.slice(0, 20_000))?.[1];
+    if (found !== undefined) return found.replaceAll('\\n', '\n').replaceAll('\\"', '"').replaceAll('\\\\', '\\');
+  }
+  return undefined;
+}
+
+export function shortPath(path: string, workingDir: string): string {
+  return workingDir.length > 1 && path.startsWith(`${workingDir}/`) ? path.slice(workingDir.length + 1) : path;
+}
+
+export interface Tail {
+  shown: string;
+  /** How many lines come before. */
+  hidden: number;
+}
+
+/** Returns the last lines of a text. A line feed at its end begins no line. */
+export function tail(text: string, lines: number): Tail {
+  const end = text.endsWith('\n') ? text.length - 1 : text.length;
+  let at = end;
+  for (let count = 0; count < lines; count++) {
+    at = text.lastIndexOf('\n', at - 1);
+    if (at <= 0) return { shown: text.slice(0, end), hidden: 0 };
+  }
+  return { shown: text.slice(at + 1, end), hidden: text.slice(0, at).split('\n').length };
+}
+
+/** Numbers of tokens, short: `980`, `12.4k`, `1.2M`. */
+export function short(count: number): string {
+  if (count < 1000) return String(count);
+  if (count < 999_950) return `${(count / 1000).toFixed(count < 99_950 ? 1 : 0)}k`;
+  return `${(count / 1_000_000).toFixed(1)}M`;
+}

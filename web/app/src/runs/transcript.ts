@@ -1,0 +1,318 @@
+// The transcript of a run as the page has it: the pages around what is on screen, and the end as it grows.
+//
+// A newcomer would get wrong: most of a transcript is not here. The held pages are neighbours, what they hold is
+// folded as one, and scrolling, a link or a search moves them. So a run of any length opens at once and takes no
+// more memory than a short one. Positions are the server's offsets, numbers the events' own.
+
+import { api, ApiError, asProblem, Unreachable, unwrap } from '../api/client';
+import type { Placed } from './events';
+import { Fold, type Entry, type Turn } from './fold';
+import { follow } from './follow';
+import { around, pageOf, type Held, type Page } from './pages';
+
+/** From how many characters, or events, on what comes live is a page of its own. */
+const PAGE_SIZE = 1_000_000;
+const PAGE_EVENTS = 5000;
+/** With fewer entries than this the page before is wanted as well: they may not fill the screen. */
+const FEW = 80;
+/** How near the edge of what is held a reader may come before more is read. */
+const NEAR = 40;
+
+export interface View {
+  state: 'opening' | 'open' | 'failed';
+  error?: unknown;
+  entries: readonly Entry[];
+  /** The turns seen so far, whether or not their pages are still held. */
+  turns: readonly Turn[];
+  /** Whether the first, or the last, event is among what is held. */
+  atStart: boolean;
+  atEnd: boolean;
+  /** How many entries came at the end since the reader left it. */
+  fresh: number;
+  /** Whether nothing more comes. */
+  closed: boolean;
+  /** Whether the end is being followed right now. */
+  connected: boolean;
+}
+
+const NOTHING: View = {
+  state: 'opening',
+  entries: [],
+  turns: [],
+  atStart: true,
+  atEnd: true,
+  fresh: 0,
+  closed: false,
+  connected: false,
+};
+
+export class Transcript {
+  private readonly path: string;
+  private pages: Page[] = [];
+  private held: Held = [0, 0];
+  private fold = new Fold();
+  /** What came live at the end while its page is not held: only to count it. */
+  private unheld = new Fold();
+  /** The number of the last event there is. */
+  private last = 0;
+  private tail = { size: 0, events: 0 };
+  private readonly turns = new Map<string, Turn>();
+  private following = true;
+  private fresh = 0;
+  private view = NOTHING;
+  private readonly listeners = new Set<() => void>();
+  private stop = new AbortController();
+  /** Counts what the reader was led to; an older read that comes late changes nothing. */
+  private aim = 0;
+  private reading = false;
+  private pending: { events: Placed[]; size: number; next: string }[] = [];
+  private cancelFlush: (() => void) | undefined;
+  private readonly runId: string;
+
+  constructor(runId: string) {
+    this.runId = runId;
+    this.path = `/api/runs/${runId}/transcript`;
+  }
+
+  subscribe = (listener: () => void): (() => void) => {
+    this.listeners.add(listener);
+    return () => this.listeners.delete(listener);
+  };
+
+  snapshot = (): View => this.view;
+
+  /** Opens the end, or the place of an event, and follows what comes. */
+  async open(event?: number): Promise<void> {
+    this.stop = new AbortController();
+    const { signal } = this.stop;
+    this.aim += 1;
+    this.held = [0, 0];
+    this.show({ state: 'opening', error: undefined });
+    try {
+      const index = await unwrap(
+        api.GET('/api/runs/{runId}/transcript/index', { params: { path: { runId: this.runId } }, signal }),
+      );
+      if (signal.aborted) return;
+      this.pages = index.pages.map(({ event: first, offset }) => ({ first, offset }));
+      this.last = index.lastEvent ?? 0;
+      this.tail = { size: 0, events: 0 };
+      let { nextOffset } = index;
+      if (this.pages.length === 0) {
+        this.pages = [{ first: 1, offset: '-1', events: [] }];
+        this.held = [0, 1];
+      } else {
+        const wanted = event === undefined || event > this.last ? this.pages.length - 1 : pageOf(this.pages, event);
+        this.following = event === undefined;
+        const read = await this.read(wanted, signal);
+        if (signal.aborted) return;
+        if (wanted === this.pages.length - 1) {
+          nextOffset = read.next;
+          this.last = Math.max(this.last, read.events.at(-1)?.seq ?? 0);
+        }
+        this.hold(wanted, read.events);
+      }
+      this.refold();
+      this.show({ state: 'open', closed: index.closed });
+      if (this.fold.entries.length < FEW) void this.more('before');
+      if (index.closed) return;
+      void follow(this.path, nextOffset, signal, {
+        onEvents: (events, size, next) => this.take(events, size, next),
+        onConnected: (connected) => this.show({ connected }),
+        onClosed: () => this.show({ closed: true }),
+      });
+    } catch (error) {
+      if (!signal.aborted) this.show({ state: 'failed', error });
+    }
+  }
+
+  close(): void {
+    this.stop.abort();
+    this.cancelFlush?.();
+    this.cancelFlush = undefined;
+    this.pending = [];
+  }
+
+  /** Says which entries are on screen, so that more is read before the reader comes to it, and what is far is let go. */
+  onScreen(first: number, last: number): void {
+    if (this.view.state !== 'open') return;
+    const { entries } = this.fold;
+    const from = entries[first];
+    const to = entries[last];
+    // What is held may be nothing that is shown.
+    if (!from || !to) return void this.more(this.held[0] > 0 ? 'before' : 'after');
+    const [before, after] = around(pageOf(this.pages, from.seq), pageOf(this.pages, to.seq));
+    const [start, end] = this.held;
+    if (before > start || after < end) {
+      this.letGo([Math.max(before, start), Math.min(after, end)]);
+      this.refold();
+      this.show({});
+    }
+    // What would be let go at once is not read: few entries may fill many pages.
+    if (first < NEAR && before < start) void this.more('before');
+    else if (entries.length - last < NEAR && after > end) void this.more('after');
+  }
+
+  /** Says whether the reader is at the end and stays there. */
+  follows(following: boolean): void {
+    if (following === this.following) return;
+    this.following = following;
+    if (following) this.fresh = 0;
+    this.show({});
+  }
+
+  /** Holds the page an event is in, and no longer those that are not beside it. */
+  async goTo(event: number): Promise<void> {
+    const page = pageOf(this.pages, event);
+    const aim = ++this.aim;
+    if (this.pages[page]?.events) return;
+    await this.attempt(async (signal) => {
+      const { events } = await this.read(page, signal);
+      if (aim !== this.aim) return;
+      this.letGo([page, page]);
+      this.hold(page, events);
+      this.refold();
+      this.show({});
+    });
+  }
+
+  goToEnd(): Promise<void> {
+    return this.goTo(this.last);
+  }
+
+  private heldToEnd = () => this.held[1] === this.pages.length;
+
+  /** Reads the page before, or after, what is held. */
+  private async more(where: 'before' | 'after'): Promise<void> {
+    const page = where === 'before' ? this.held[0] - 1 : this.held[1];
+    if (this.reading || page < 0 || page >= this.pages.length) return;
+    this.reading = true;
+    const { aim } = this;
+    await this.attempt(async (signal) => {
+      const { events } = await this.read(page, signal);
+      // The reader may have been led elsewhere meanwhile.
+      if (aim !== this.aim || (page !== this.held[0] - 1 && page !== this.held[1])) return;
+      this.hold(page, events);
+      this.refold();
+      this.show({});
+    });
+    this.reading = false;
+  }
+
+  private async attempt(work: (signal: AbortSignal) => Promise<void>): Promise<void> {
+    const { signal } = this.stop;
+    try {
+      await work(signal);
+    } catch (error) {
+      // What could not be read now is read when the reader comes near it again.
+      if (!signal.aborted && !(error instanceof Unreachable)) this.show({ error });
+    }
+  }
+
+  /** Reads a page: up to the next one, or to all that is known of the end. */
+  private async read(index: number, signal: AbortSignal): Promise<{ events: Placed[]; next: string }> {
+    const page = this.pages[index];
+    const events: Placed[] = [];
+    if (!page) return { events, next: '-1' };
+    const begins = page.first;
+    let next = page.offset;
+    for (;;) {
+      const response = await fetch(`${this.path}?offset=${encodeURIComponent(next)}`, { signal }).catch((error: unknown) => {
+        throw signal.aborted ? error : new Unreachable();
+      });
+      if (!response.ok) throw new ApiError(asProblem(await response.json().catch(() => null), response));
+      const found = (await response.json()) as Placed[];
+      const isEnd = response.headers.get('stream-up-to-date') === 'true';
+      next = response.headers.get('stream-next-offset') ?? next;
+      // Pages may have been added meanwhile.
+      const after = this.pages[index + 1]?.first ?? Infinity;
+      for (const event of found) if (event.seq >= begins && event.seq < after) events.push(event);
+      const last = found.at(-1)?.seq ?? 0;
+      // While the end was read it may have been taken further, live.
+      if (isEnd ? after < Infinity || last >= this.last || found.length === 0 : last >= after - 1) return { events, next };
+    }
+  }
+
+  private hold(index: number, events: Placed[]): void {
+    const page = this.pages[index];
+    if (!page) return;
+    // What is newer than what was taken live will come live.
+    const after = this.pages[index + 1]?.first ?? this.last + 1;
+    page.events = events.filter((event) => event.seq < after);
+    const [from, to] = this.held;
+    this.held = from === to ? [index, index + 1] : [Math.min(from, index), Math.max(to, index + 1)];
+  }
+
+  private letGo(stay: Held): void {
+    for (const [index, page] of this.pages.entries()) {
+      if (index < stay[0] || index >= stay[1]) delete page.events;
+    }
+    this.held = stay;
+  }
+
+  private refold(): void {
+    this.fold = new Fold();
+    for (const page of this.pages.slice(...this.held)) for (const event of page.events ?? []) this.fold.push(event);
+  }
+
+  /** Takes what came live. It is shown with the next frame, however many pieces it came in. */
+  private take(events: Placed[], size: number, next: string): void {
+    this.pending.push({ events, size, next });
+    if (this.cancelFlush) return;
+    const flush = () => {
+      this.cancelFlush = undefined;
+      const pending = this.pending;
+      this.pending = [];
+      for (const piece of pending) this.append(piece.events, piece.size, piece.next);
+      this.show({});
+    };
+    if (document.visibilityState === 'visible') {
+      const frame = requestAnimationFrame(flush);
+      this.cancelFlush = () => cancelAnimationFrame(frame);
+    } else {
+      const timer = setTimeout(flush, 1000);
+      this.cancelFlush = () => clearTimeout(timer);
+    }
+  }
+
+  private append(events: Placed[], size: number, next: string): void {
+    const page = this.pages.at(-1);
+    if (!page) return;
+    const isHeld = this.heldToEnd();
+    for (const event of events) {
+      if (event.seq <= this.last) continue;
+      this.last = event.seq;
+      this.tail.events += 1;
+      if (isHeld) page.events?.push(event);
+      const began = (isHeld ? this.fold : this.unheld).push(event);
+      if (began && !this.following) this.fresh += 1;
+    }
+    this.tail.size += size;
+    if (this.tail.size < PAGE_SIZE && this.tail.events < PAGE_EVENTS) return;
+    this.tail = { size: 0, events: 0 };
+    this.unheld = new Fold();
+    this.pages.push({ first: this.last + 1, offset: next, ...(isHeld && { events: [] }) });
+    if (isHeld) this.held = [this.held[0], this.pages.length];
+  }
+
+  private show(change: Partial<View>): void {
+    // A turn that began on a page that is not held is known from before.
+    let { turns } = this.view;
+    for (const turn of this.fold.turns) {
+      const known = this.turns.get(turn.promptId);
+      if (known === turn || (known?.outcome && !turn.outcome)) continue;
+      this.turns.set(turn.promptId, turn);
+      turns = [];
+    }
+    if (turns.length < this.turns.size) turns = [...this.turns.values()].sort((one, other) => one.seq - other.seq);
+    this.view = {
+      ...this.view,
+      ...change,
+      entries: this.fold.entries.slice(),
+      turns,
+      atStart: this.held[0] === 0,
+      atEnd: this.heldToEnd(),
+      fresh: this.fresh,
+    };
+    for (const listener of this.listeners) listener();
+  }
+}

@@ -1,0 +1,115 @@
+import { Check, Copy } from 'lucide-react';
+import { useEffect, useMemo, useState, type ReactNode } from 'react';
+import type { Token } from './highlight';
+
+/** Longer code stays plain: colouring it would hold up the page. */
+const MOST = 20_000;
+
+type Highlight = (code: string, language: string) => Token[][] | undefined;
+let loaded: Highlight | undefined;
+
+const LANGUAGES: Record<string, string> = {
+  cjs: 'javascript',
+  htm: 'xml',
+  html: 'xml',
+  js: 'javascript',
+  jsx: 'javascript',
+  kt: 'kotlin',
+  md: 'markdown',
+  mjs: 'javascript',
+  py: 'python',
+  rb: 'ruby',
+  rs: 'rust',
+  sh: 'bash',
+  svg: 'xml',
+  toml: 'ini',
+  ts: 'typescript',
+  tsx: 'typescript',
+  vue: 'xml',
+  yml: 'yaml',
+  zsh: 'bash',
+};
+
+/** Returns the language of a file, by its name. */
+export function languageOf(path: string): string {
+  const name = path.slice(path.lastIndexOf('/') + 1).toLowerCase();
+  const end = name.slice(name.lastIndexOf('.') + 1);
+  return LANGUAGES[end] ?? end;
+}
+
+/** Returns code in coloured pieces, line by line, once the colours are loaded. */
+export function useHighlight(code: string, language: string): Token[][] | undefined {
+  const [highlight, setHighlight] = useState(() => loaded);
+  const wanted = language !== '' && code.length <= MOST;
+  useEffect(() => {
+    if (!wanted || loaded) return;
+    let here = true;
+    void import('./highlight').then((module) => {
+      loaded = module.highlight;
+      if (here) setHighlight(() => loaded);
+    });
+    return () => {
+      here = false;
+    };
+  }, [wanted]);
+  return useMemo(() => (wanted ? highlight?.(code, language) : undefined), [wanted, highlight, code, language]);
+}
+
+export function Tokens({ line }: { line: Token[] }): ReactNode {
+  return line.map((token, index) =>
+    token.look ? (
+      <span key={index} className={token.look}>
+        {token.text}
+      </span>
+    ) : (
+      token.text
+    ),
+  );
+}
+
+/** Code as a block of its own: coloured where its language is known, and copied by a click. */
+export function Code({ text, language = '' }: { text: string; language?: string | undefined }) {
+  const lines = useHighlight(text, LANGUAGES[language] ?? language);
+  return (
+    <div className="group/code relative">
+      <pre
+        // A long line is scrolled to, by keys as well.
+        tabIndex={0}
+        className="overflow-x-auto rounded-md border border-line bg-sunken px-3 py-2 font-mono text-sm leading-5"
+      >
+        <code>
+          {lines
+            ? lines.map((line, index) => (
+                <span key={index}>
+                  {index > 0 && '\n'}
+                  <Tokens line={line} />
+                </span>
+              ))
+            : text}
+        </code>
+      </pre>
+      <CopyButton text={text} />
+    </div>
+  );
+}
+
+function CopyButton({ text }: { text: string }) {
+  const [copied, setCopied] = useState(false);
+  useEffect(() => {
+    if (!copied) return;
+    const timer = setTimeout(() => setCopied(false), 1500);
+    return () => clearTimeout(timer);
+  }, [copied]);
+  const label = copied ? 'Copied' : 'Copy';
+  return (
+    <button
+      type="button"
+      title={label}
+      aria-label={label}
+      onClick={() => void navigator.clipboard.writeText(text).then(() => setCopied(true))}
+      className="absolute top-1 right-1 rounded-sm border border-line bg-panel p-1 text-quiet opacity-0 group-hover/code:opacity-100 hover:text-ink focus-visible:opacity-100 pointer-coarse:opacity-100"
+    >
+      {copied ? <Check size={14} aria-hidden /> : <Copy size={14} aria-hidden />}
+    </button>
+  );
+}
