@@ -114,7 +114,7 @@ export class Fold {
       case 'prompt_sent': {
         const { promptId, from, text } = event;
         this.usage = undefined;
-        this.turns.push({ ...base, promptId, from, title: firstLine(text ?? '') });
+        this.turns.push({ ...base, promptId, from, title: firstLine(quoted(text ?? '') || (text ?? '')) });
         return this.begin({ ...base, kind: 'prompt', from, text });
       }
       case 'usage':
@@ -180,6 +180,12 @@ export function placeOf(entries: readonly Entry[], seq: number): number {
     else high = middle;
   }
   return Math.max(0, low - 1);
+}
+
+/** Returns what a prompt of the platform quotes: what somebody said, without how to go on with it. */
+export function quoted(text: string): string {
+  const lines = text.split('\n').filter((line) => line.startsWith('>'));
+  return lines.map((line) => line.slice(line.startsWith('> ') ? 2 : 1)).join('\n');
 }
 
 /** Returns the first line that says something, short enough for a list. */

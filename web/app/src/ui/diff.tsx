@@ -146,15 +146,15 @@ export function Diff({ path, ...source }: { path: string } & Source) {
           <div className="grid grid-cols-2">
             {sideBySide(lines).map(([left, right], row) => (
               <div key={row} className="contents">
-                <Line line={left} code={code} className="border-r border-line" />
-                <Line line={right} code={code} />
+                <Line line={left} code={code} className="border-r border-line break-all whitespace-pre-wrap" />
+                <Line line={right} code={code} className="break-all whitespace-pre-wrap" />
               </div>
             ))}
           </div>
         ) : (
           <div className="w-max min-w-full">
             {lines.map((line, row) => (
-              <Line key={row} line={line} code={code} />
+              <Line key={row} line={line} code={code} className="whitespace-pre" />
             ))}
           </div>
         )}
@@ -178,17 +178,17 @@ function Line({
 }: {
   line: DiffLine | undefined;
   code: (line: DiffLine) => ReactNode;
-  className?: string;
+  className: string;
 }) {
   if (!line) return <div className={cx('bg-sunken', className)} />;
   return (
-    <div className={cx('flex min-w-0 whitespace-pre', LOOKS[line.kind], className)}>
+    <div className={cx('flex min-w-0', LOOKS[line.kind], className)}>
       <span className="w-6 shrink-0 text-center text-quiet select-none" aria-hidden>
         {SIGNS[line.kind]}
       </span>
       {line.kind === 'add' && <span className="sr-only">Added: </span>}
       {line.kind === 'del' && <span className="sr-only">Removed: </span>}
-      <span className="min-w-0 grow overflow-x-hidden pr-3 text-ellipsis">{line.kind === 'gap' ? line.text : code(line)}</span>
+      <span className="min-w-0 grow pr-3">{line.kind === 'gap' ? line.text : code(line)}</span>
     </div>
   );
 }

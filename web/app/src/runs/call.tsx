@@ -1,0 +1,119 @@
+// A call of a tool: what for, for how long, what it was given and what came back.
+
+import { useMemo, useState } from 'react';
+import { Button } from '../ui/button';
+import { Code } from '../ui/code';
+import { cx } from '../ui/cx';
+import { changeOf, changeOfPatch, Diff } from '../ui/diff';
+import { duration, useNow } from '../ui/time';
+import { useRun } from './context';
+import { editOf, type Edit } from './edits';
+import { Failed, FoldLine } from './entry';
+import type { CallEntry } from './fold';
+import { asJson, shortPath, summary, tail } from './summary';
+
+export function Call({ call, isOpen, toggle }: { call: CallEntry; isOpen: boolean; toggle: () => void }) {
+  const { run, isLive } = useRun();
+  const { result } = call;
+  const edit = useMemo(() => editOf(call.name, call.input), [call.name, call.input]);
+  const about = useMemo(
+    () => (edit?.path ? shortPath(edit.path, run.workingDir) : summary(call.input, run.workingDir)),
+    [edit, call.input, run.workingDir],
+  );
+  return (
+    <FoldLine
+      isOpen={isOpen}
+      onClick={toggle}
+      label={call.name}
+      about={
+        <>
+          {about}
+          {edit && <Counts edit={edit} />}
+        </>
+      }
+      end={
+        <>
+          {result?.isError && <Failed />}
+          <span className="w-20 shrink-0 text-right text-sm text-faint">
+            {result ? duration(result.at - call.at) : isLive ? <Since at={call.at} /> : 'no answer'}
+          </span>
+        </>
+      }
+    >
+      <div className="flex flex-col gap-2 py-1 pl-5">
+        {edit ? <Edited edit={edit} /> : <Input text={call.input} name={call.name} />}
+        {result && (!edit || result.isError) && <Output text={result.output} isError={result.isError} />}
+      </div>
+    </FoldLine>
+  );
+}
+
+function Since({ at }: { at: number }) {
+  return <>{duration(Math.max(0, useNow() - at))}</>;
+}
+
+function Counts({ edit }: { edit: Edit }) {
+  const { added, removed } = useMemo(() => {
+    const changes = 'patch' in edit ? [changeOfPatch(edit.patch)] : edit.pieces.map((piece) => changeOf(piece.before, piece.after));
+    return {
+      added: changes.reduce((sum, change) => sum + change.added, 0),
+      removed: changes.reduce((sum, change) => sum + change.removed, 0),
+    };
+  }, [edit]);
+  return (
+    <span className="ml-3">
+      {added > 0 && <span className="text-accent">+{added}</span>}
+      {removed > 0 && <span className="ml-1.5 text-red">−{removed}</span>}
+    </span>
+  );
+}
+
+/** What an edit changes, piece by piece. */
+export function Edited({ edit }: { edit: Edit }) {
+  if ('patch' in edit) return <Diff path={edit.path} patch={edit.patch} />;
+  return edit.pieces.map((piece, index) => <Diff key={index} path={edit.path} {...piece} />);
+}
+
+/** The input of a call: a command as one runs it, other JSON as one reads it. */
+export function Input({ text, name }: { text: string; name: string }) {
+  const shown = useMemo(() => {
+    const found = asJson(text);
+    if (found === undefined) return { text, language: '' };
+    const { command } = found as { command?: unknown };
+    if (typeof command === 'string' && /bash|shell|execute|terminal|exec/i.test(name)) {
+      return { text: command, language: 'bash' };
+    }
+    return { text: JSON.stringify(found, null, 2), language: 'json' };
+  }, [text, name]);
+  return <Code {...shown} />;
+}
+
+const LINES = 20;
+/** How many lines more are shown at once: all there are, unless that would hold up the page. */
+const MORE = 2000;
+
+/** What came back: its end, and more of it when one asks. */
+export function Output({ text, isError }: { text: string; isError: boolean }) {
+  const [lines, setLines] = useState(LINES);
+  const { shown, hidden } = useMemo(() => tail(text, lines), [text, lines]);
+  if (text === '') return <p className="text-sm text-faint">No output.</p>;
+  const more = Math.min(hidden, MORE);
+  return (
+    <div>
+      {hidden > 0 && (
+        <Button look="quiet" size="small" onClick={() => setLines(lines + more)}>
+          Show {more} more {more === 1 ? 'line' : 'lines'}
+        </Button>
+      )}
+      <pre
+        tabIndex={0}
+        className={cx(
+          'max-h-[70dvh] overflow-auto border-l-2 pl-3 font-mono text-sm leading-5 whitespace-pre-wrap',
+          isError ? 'border-red text-red' : 'border-line-strong text-quiet',
+        )}
+      >
+        {shown}
+      </pre>
+    </div>
+  );
+}

@@ -1,0 +1,242 @@
+// One entry of a transcript. Its number is its link.
+
+import { Link } from '@tanstack/react-router';
+import { ChevronRight, CircleStop, Hand, Info, LogOut, OctagonX, User } from 'lucide-react';
+import { memo, type ReactNode } from 'react';
+import { cx } from '../ui/cx';
+import { Prose } from '../ui/markdown';
+import { Clock, duration } from '../ui/time';
+import { Call, Output } from './call';
+import { useRun } from './context';
+import { firstLine, quoted, type Entry, type PromptEntry, type TurnEntry } from './fold';
+import { Question } from './question';
+import { short, summary } from './summary';
+
+interface EntryProps {
+  entry: Entry;
+  isOpen: boolean;
+  toggle: (seq: number) => void;
+}
+
+export const EntryRow = memo(function EntryRow(props: EntryProps) {
+  return (
+    <div className="flex items-start gap-2 py-1 pr-3 md:pr-4">
+      <LineLink seq={props.entry.seq} />
+      <div className="min-w-0 grow">
+        <Body {...props} />
+      </div>
+    </div>
+  );
+});
+
+function LineLink({ seq }: { seq: number }) {
+  const { run } = useRun();
+  return (
+    <Link
+      to="/rooms/$roomId/runs/$runId"
+      params={{ roomId: run.chatroomId, runId: run.runId }}
+      search={{ line: seq }}
+      replace
+      preload={false}
+      title={`Link to line ${seq}`}
+      className="mt-px w-12 shrink-0 text-right font-mono text-xs leading-6 text-faint hover:text-ink hover:underline md:w-16"
+    >
+      {seq}
+    </Link>
+  );
+}
+
+function Body({ entry, isOpen, toggle }: EntryProps) {
+  const turn = () => toggle(entry.seq);
+  switch (entry.kind) {
+    case 'message':
+      return <Prose text={entry.text} className="max-w-[80ch] py-0.5" />;
+    case 'thought':
+      return (
+        <FoldLine isOpen={isOpen} onClick={turn} label={<span className="italic">Thought</span>} about={firstLine(entry.text)} dim>
+          <p className="max-w-[80ch] py-1 pl-5 whitespace-pre-wrap text-quiet italic">{entry.text}</p>
+        </FoldLine>
+      );
+    case 'call':
+      return <Call call={entry} isOpen={isOpen} toggle={turn} />;
+    case 'result':
+      return (
+        <FoldLine
+          isOpen={isOpen}
+          onClick={turn}
+          label="Output"
+          about={firstLine(entry.result.output)}
+          end={entry.result.isError && <Failed />}
+        >
+          <Output text={entry.result.output} isError={entry.result.isError} />
+        </FoldLine>
+      );
+    case 'prompt':
+      return <Prompt entry={entry} isOpen={isOpen} toggle={turn} />;
+    case 'turn':
+      return <TurnEnd entry={entry} />;
+    case 'question':
+      return <Question question={entry} isOpen={isOpen} toggle={turn} />;
+    case 'repeated':
+      return <Repeated title={entry.title} input={entry.input} isOpen={isOpen} toggle={turn} />;
+    case 'interrupt':
+      return (
+        <Line icon={<Hand size={14} aria-hidden />} at={entry.at}>
+          {entry.by ? `${entry.by.name} interrupted the turn` : 'The turn was interrupted'}
+        </Line>
+      );
+    case 'stop':
+      return (
+        <Line icon={<CircleStop size={14} aria-hidden />} at={entry.at}>
+          {entry.by ? `${entry.by.name} stopped the run` : 'The run was told to stop'}
+        </Line>
+      );
+    case 'notice':
+      return (
+        <Line icon={<Info size={14} aria-hidden />} at={entry.at}>
+          {entry.text}
+        </Line>
+      );
+    case 'exit':
+      return (
+        <Line icon={<LogOut size={14} aria-hidden />} at={entry.at} bad={!entry.requested}>
+          The program ended: {entry.reason}
+        </Line>
+      );
+  }
+}
+
+interface FoldLineProps {
+  isOpen: boolean;
+  onClick: () => void;
+  label: ReactNode;
+  about: ReactNode;
+  end?: ReactNode;
+  dim?: boolean;
+  children: ReactNode;
+}
+
+/** A line that opens and closes what is under it. */
+export function FoldLine({ isOpen, onClick, label, about, end, dim, children }: FoldLineProps) {
+  return (
+    <>
+      <button
+        type="button"
+        aria-expanded={isOpen}
+        onClick={onClick}
+        className={cx(
+          'flex min-h-6 w-full items-center gap-2 rounded-sm text-left hover:bg-hover pointer-coarse:min-h-10',
+          dim && 'text-quiet',
+        )}
+      >
+        <ChevronRight
+          size={14}
+          aria-hidden
+          className={cx('shrink-0 text-faint', isOpen && 'rotate-90')}
+        />
+        <span className="shrink-0 font-medium">{label}</span>
+        <span className="min-w-0 grow truncate font-mono text-sm text-quiet">{about}</span>
+        {end}
+      </button>
+      {isOpen && children}
+    </>
+  );
+}
+
+export function Failed() {
+  return (
+    <span className="inline-flex shrink-0 items-center gap-1 text-sm font-medium text-red">
+      <OctagonX size={14} aria-hidden />
+      Failed
+    </span>
+  );
+}
+
+/** Something that happened, in one line. */
+function Line({ icon, at, bad, children }: { icon: ReactNode; at: number; bad?: boolean; children: ReactNode }) {
+  return (
+    <p className={cx('flex min-h-6 items-start gap-2', bad ? 'text-red' : 'text-quiet')}>
+      <span className="mt-1 shrink-0">{icon}</span>
+      <span className="min-w-0 grow whitespace-pre-wrap">{children}</span>
+      <Clock at={at} className="shrink-0 text-sm text-faint" />
+    </p>
+  );
+}
+
+/** More characters than these are folded. */
+const LONG_PROMPT = 600;
+
+function Prompt({ entry, isOpen, toggle }: { entry: PromptEntry; isOpen: boolean; toggle: () => void }) {
+  const text = entry.text ?? '';
+  // The platform tells how to go on in every prompt of its own; what matters is what it quotes.
+  const quote = entry.from?.kind === 'task' || entry.from?.kind === 'reminder' ? quoted(text) : '';
+  const isLong = quote !== '' || text.length > LONG_PROMPT || text.split('\n').length > 10;
+  return (
+    <section className="my-1 max-w-[88ch] rounded-md border border-line bg-panel px-3 py-2">
+      <h2 className="flex items-center gap-2 text-sm text-quiet">
+        <User size={14} aria-hidden />
+        <span className="grow font-medium">{whoFrom(entry)}</span>
+        <Clock at={entry.at} />
+      </h2>
+      {entry.text === undefined && <p className="text-quiet">Its text was not kept.</p>}
+      {isLong && !isOpen ? (
+        <p className="mt-1 line-clamp-6 text-lg whitespace-pre-wrap">{quote || text}</p>
+      ) : (
+        <p className="mt-1 text-lg whitespace-pre-wrap">{text}</p>
+      )}
+      {isLong && (
+        <button type="button" onClick={toggle} className="mt-1 text-sm text-accent hover:underline">
+          {isOpen ? 'Show less' : 'Show the whole prompt'}
+        </button>
+      )}
+    </section>
+  );
+}
+
+export function whoFrom({ from }: Pick<PromptEntry, 'from'>): string {
+  switch (from?.kind) {
+    case 'task':
+      return 'Task';
+    case 'reminder':
+      return 'Reminder to hand off';
+    case 'follow_up':
+      return from.by ? `${from.by.name}, follow-up` : 'Follow-up';
+    default:
+      return 'Prompt';
+  }
+}
+
+const OUTCOMES = { end: 'Turn ended', interrupted: 'Turn interrupted', error: 'Turn failed' };
+
+function TurnEnd({ entry }: { entry: TurnEntry }) {
+  const isError = entry.outcome === 'error';
+  return (
+    <div className={cx('border-b border-line pt-0.5 pb-2 text-sm', isError ? 'text-red' : 'text-faint')}>
+      <p className="flex flex-wrap gap-x-3">
+        <span>{OUTCOMES[entry.outcome] ?? 'Turn ended'}</span>
+        {entry.took !== undefined && <span>{duration(entry.took)}</span>}
+        {entry.usage && (
+          <span title={`${entry.usage.input} tokens read, ${entry.usage.output} written`}>
+            {short(entry.usage.input)} tokens in, {short(entry.usage.output)} out
+          </span>
+        )}
+      </p>
+      {entry.detail && <p className="mt-0.5 whitespace-pre-wrap">{entry.detail}</p>}
+    </div>
+  );
+}
+
+function Repeated(props: { title: string; input: string; isOpen: boolean; toggle: () => void }) {
+  const { run } = useRun();
+  return (
+    <FoldLine
+      isOpen={props.isOpen}
+      onClick={props.toggle}
+      label="Allowed before"
+      about={summary(props.title, run.workingDir)}
+      dim
+    >
+      <Output text={props.input} isError={false} />
+    </FoldLine>
+  );
+}

@@ -1,0 +1,72 @@
+// What a person can do to a run. The feed tells the page what came of it.
+
+import { useQueryClient } from '@tanstack/react-query';
+import { useNavigate } from '@tanstack/react-router';
+import { useCallback, useState } from 'react';
+import { api, unwrap, type Schemas } from '../api/client';
+import { keys, type Run } from '../api/queries';
+import { tell, useAct } from '../ui/act';
+import type { Answer, RunContext } from './context';
+import type { QuestionEntry } from './fold';
+
+export function useSteering(run: Run) {
+  const navigate = useNavigate();
+  const queries = useQueryClient();
+  const path = { chatroomId: run.chatroomId, role: run.role };
+  const interrupt = useAct(
+    () => unwrap(api.POST('/api/chatrooms/{chatroomId}/agents/{role}/interrupt', { params: { path } })),
+    'The turn is being interrupted',
+  );
+  const command = useAct(async (type: Schemas['CommandType']) => {
+    const sent = await unwrap(
+      api.POST('/api/machines/{machineId}/commands', {
+        params: { path: { machineId: run.machineId } },
+        body: { type, chatroomId: run.chatroomId, role: run.role },
+      }),
+    );
+    // A start is another run.
+    if (sent.runId && sent.runId !== run.runId) {
+      await navigate({ to: '/rooms/$roomId/runs/$runId', params: { roomId: run.chatroomId, runId: sent.runId } });
+    }
+  });
+  const followUp = useAct(async (text: string) => {
+    await unwrap(
+      api.POST('/api/chatrooms/{chatroomId}/agents/{role}/follow-up', { params: { path }, body: { text } }),
+    );
+    await queries.invalidateQueries({ queryKey: [...keys.room(run.chatroomId), 'prompts'] });
+  });
+  return { interrupt, command, followUp };
+}
+
+export type Steering = ReturnType<typeof useSteering>;
+
+/** Answers questions. One whose answer was taken stays busy until the transcript says that it is closed. */
+export function useAnswers(run: Run): Pick<RunContext, 'answer' | 'answering'> {
+  const [answering, setAnswering] = useState<ReadonlySet<string>>(new Set());
+  const { chatroomId, role } = run;
+  const answer = useCallback(
+    (question: QuestionEntry, word: Answer) => {
+      const { permissionId, digest } = question;
+      setAnswering((before) => new Set(before).add(permissionId));
+      unwrap(
+        api.POST('/api/chatrooms/{chatroomId}/agents/{role}/permissions/{permissionId}', {
+          params: { path: { chatroomId, role, permissionId } },
+          body: {
+            decision: word === 'deny' ? 'deny' : 'allow',
+            digest,
+            ...(word === 'allow-run' && { scope: 'run' as const }),
+          },
+        }),
+      ).catch((error: unknown) => {
+        tell(error);
+        setAnswering((before) => {
+          const after = new Set(before);
+          after.delete(permissionId);
+          return after;
+        });
+      });
+    },
+    [chatroomId, role],
+  );
+  return { answer, answering };
+}
