@@ -31,6 +31,12 @@ impl Laptop {
 
     /// Registers a computer without starting its daemon.
     pub async fn registered(world: &World, user: &User, model: &Model) -> Self {
+        let enrolment = user.post("/api/enrolments", json!({})).await;
+        Self::joined(world, enrolment.text("code"), model).await
+    }
+
+    /// Registers a computer with the code of a line that somebody was shown.
+    pub async fn joined(world: &World, code: &str, model: &Model) -> Self {
         let folder = tempfile::Builder::new().prefix("cr").tempdir().expect("a folder");
         let mut env = Vec::new();
         for setup in chatroom_testkit::agents::all(folder.path(), model) {
@@ -41,9 +47,7 @@ impl Laptop {
         env.push(("PATH".into(), path.into_string().expect("a PATH of text")));
         let mut laptop = Self { folder, env, daemon: None, id: String::new() };
         std::fs::create_dir_all(laptop.work_dir()).expect("a working directory");
-        let enrolment = user.post("/api/enrolments", json!({})).await;
-        let code = enrolment.body["code"].as_str().expect("a code").to_owned();
-        laptop.cli_ok(&["machine", "join", "--url", &world.url(), &code], None).await;
+        laptop.cli_ok(&["machine", "join", "--url", &world.url(), code], None).await;
         let identity = std::fs::read_to_string(laptop.home().join("machine.json")).expect("machine.json");
         let identity: Value = serde_json::from_str(&identity).expect("JSON");
         laptop.id = identity["machineId"].as_str().expect("an id").to_owned();
@@ -52,8 +56,16 @@ impl Laptop {
         laptop
     }
 
-    /// Starts the daemon in the foreground of its own process and waits until the server sees it.
+    /// Starts the daemon and waits until the server sees it.
     pub async fn start_daemon(&mut self, user: &User) {
+        self.spawn_daemon();
+        let path = format!("/api/machines/{}", self.id);
+        self.until("the machine is online", async || user.get(&path).await.body["daemonConnected"] == json!(true))
+            .await;
+    }
+
+    /// Starts the daemon in the foreground of its own process.
+    pub fn spawn_daemon(&mut self) {
         let log = std::fs::File::create(self.folder.path().join("daemon.log")).expect("a log");
         let child = self
             .command(&["machine", "daemon", "start", "--foreground"])
@@ -62,9 +74,6 @@ impl Laptop {
             .spawn()
             .expect("the daemon");
         self.daemon = Some(child);
-        let path = format!("/api/machines/{}", self.id);
-        self.until("the machine is online", async || user.get(&path).await.body["daemonConnected"] == json!(true))
-            .await;
     }
 
     /// Kills the daemon; its agents live on.

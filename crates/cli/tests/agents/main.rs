@@ -12,3 +12,4 @@ mod stories;
 mod transcripts;
 mod trees;
 mod user_stories;
+mod web;

@@ -89,19 +89,19 @@ function Actions({ close, create }: { close: () => void; create: () => void }) {
           <Item value="New room" icon={<Plus size={16} aria-hidden />} act={then(create)}>
             New room
           </Item>
-          <Item value="Start page" icon={<Home size={16} aria-hidden />} act={then(() => navigate({ to: '/' }))}>
+          <Item value="Go to the start page" icon={<Home size={16} aria-hidden />} act={then(() => navigate({ to: '/' }))}>
             Go to the start page
           </Item>
-          <Item value="Machines" icon={<Laptop size={16} aria-hidden />} act={then(() => navigate({ to: '/machines' }))}>
+          <Item value="Go to machines" icon={<Laptop size={16} aria-hidden />} act={then(() => navigate({ to: '/machines' }))}>
             Go to machines
           </Item>
-          <Item value="Activity" icon={<Activity size={16} aria-hidden />} act={then(() => navigate({ to: '/activity' }))}>
+          <Item value="Go to activity" icon={<Activity size={16} aria-hidden />} act={then(() => navigate({ to: '/activity' }))}>
             Go to activity
           </Item>
-          <Item value="Account" icon={<CircleUser size={16} aria-hidden />} act={then(() => navigate({ to: '/account' }))}>
+          <Item value="Go to your account devices sessions password" icon={<CircleUser size={16} aria-hidden />} act={then(() => navigate({ to: '/account' }))}>
             Go to your account
           </Item>
-          <Item value="Switch theme light dark" icon={<Moon size={16} aria-hidden />} act={then(cycleTheme)}>
+          <Item value="Switch between light, dark and the computer’s choice theme" icon={<Moon size={16} aria-hidden />} act={then(cycleTheme)}>
             Switch between light, dark and the computer’s choice
           </Item>
           <Item value="Sign out" icon={<LogOut size={16} aria-hidden />} act={then(signOut)}>

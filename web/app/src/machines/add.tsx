@@ -9,7 +9,7 @@ import { useNow } from '../ui/time';
 export function AddMachine() {
   const enrol = useMutation({ mutationFn: () => unwrap(api.POST('/api/enrolments')) });
   const now = useNow();
-  const left = enrol.data ? Math.ceil((enrol.data.expiresAt - now) / 60_000) : 0;
+  const left = enrol.data ? Math.round((enrol.data.expiresAt - now) / 60_000) : 0;
   return (
     <div className="flex w-full flex-col items-start gap-2">
       <p className="text-quiet">

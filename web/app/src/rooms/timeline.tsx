@@ -7,7 +7,7 @@ import { agents, me, members, type Message, type Room, type Task } from '../api/
 import { useAct } from '../ui/act';
 import { Button } from '../ui/button';
 import { cx } from '../ui/cx';
-import { Markdown } from '../ui/markdown';
+import { Prose } from '../ui/markdown';
 import { Problem } from '../ui/problem';
 import { Empty, Skeleton } from '../ui/states';
 import { Clock } from '../ui/time';
@@ -177,7 +177,7 @@ const Said = memo(function Said({ message, name, task, room }: SaidProps) {
           </Link>
         )}
       </header>
-      <Markdown text={message.content} className={quiet ? 'text-quiet' : ''} />
+      <Prose text={message.content} className={quiet ? 'text-quiet' : ''} />
     </article>
   );
 });
