@@ -12,6 +12,8 @@ export interface RunContext {
   answer: (question: QuestionEntry, answer: Answer) => void;
   /** The questions whose answers are on their way. */
   answering: ReadonlySet<string>;
+  /** Leads to an event, and puts it into the address. */
+  goToLine: (seq: number) => void;
 }
 
 export const RunContext = createContext<RunContext | undefined>(undefined);

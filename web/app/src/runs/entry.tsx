@@ -1,6 +1,5 @@
 // One entry of a transcript. Its number is its link.
 
-import { Link } from '@tanstack/react-router';
 import { ChevronRight, CircleStop, Hand, Info, LogOut, OctagonX, User } from 'lucide-react';
 import { memo, type ReactNode } from 'react';
 import { cx } from '../ui/cx';
@@ -29,20 +28,22 @@ export const EntryRow = memo(function EntryRow(props: EntryProps) {
   );
 });
 
+/** A link as the browser knows it: hundreds of the router's own would be the most work of a scroll. */
 function LineLink({ seq }: { seq: number }) {
-  const { run } = useRun();
+  const { run, goToLine } = useRun();
   return (
-    <Link
-      to="/rooms/$roomId/runs/$runId"
-      params={{ roomId: run.chatroomId, runId: run.runId }}
-      search={{ line: seq }}
-      replace
-      preload={false}
+    <a
+      href={`/rooms/${run.chatroomId}/runs/${run.runId}?line=${seq}`}
+      onClick={(event) => {
+        if (event.ctrlKey || event.metaKey || event.shiftKey || event.button !== 0) return;
+        event.preventDefault();
+        goToLine(seq);
+      }}
       title={`Link to line ${seq}`}
       className="mt-px w-12 shrink-0 text-right font-mono text-xs leading-6 text-faint hover:text-ink hover:underline md:w-16"
     >
       {seq}
-    </Link>
+    </a>
   );
 }
 

@@ -78,13 +78,25 @@ export interface Turn {
   usage?: Usage;
 }
 
-/** Takes events in order. An entry that changes is another object afterwards, so that only it is drawn anew. */
+/**
+ * Takes events in order. An entry that changes is another object afterwards, so that only it is drawn anew.
+ *
+ * Where it does not begin at the beginning, what belongs to something before is left out: an entry must not vanish,
+ * or begin elsewhere, when more is read above it.
+ */
 export class Fold {
   readonly entries: Entry[] = [];
   readonly turns: Turn[] = [];
   private readonly calls = new Map<string, number>();
   private readonly questions = new Map<string, number>();
   private usage: Usage | undefined;
+  private readonly isWhole: boolean;
+  /** The text that was being written where this begins. */
+  private cut: number | undefined;
+
+  constructor(isWhole: boolean) {
+    this.isWhole = isWhole;
+  }
 
   /** Takes the next event; returns whether an entry began with it. */
   push({ seq, at, event }: Placed): boolean {
@@ -93,6 +105,10 @@ export class Fold {
       case 'message':
       case 'thought': {
         const last = this.entries.at(-1);
+        if (!last && !this.isWhole && event.block !== undefined) {
+          this.cut ??= event.block;
+          if (this.cut === event.block) return false;
+        }
         if (event.block !== undefined && last?.kind === event.type && last.block === event.block) {
           this.entries[this.entries.length - 1] = { ...last, text: last.text + event.text };
           return false;
@@ -106,6 +122,7 @@ export class Fold {
         const result = { seq, at, output: event.output, isError: event.isError };
         const place = this.calls.get(event.id);
         const call = place === undefined ? undefined : this.entries[place];
+        if (place === undefined && !this.isWhole && this.entries.length === 0) return false;
         if (place === undefined || call?.kind !== 'call') return this.begin({ ...base, kind: 'result', result });
         this.calls.delete(event.id);
         this.entries[place] = { ...call, result };

@@ -57,7 +57,9 @@ export function TranscriptList({ transcript, view, folds, line, handle, onShown 
     getScrollElement: () => scroll.current,
     estimateSize: (index) => guess(entries[index]),
     getItemKey: useCallback((index: number) => entries[index]?.seq ?? index, [entries]),
-    overscan: 6,
+    overscan: 4,
+    // Several things that happen in one frame are drawn once.
+    useFlushSync: false,
     anchorTo: 'end',
     followOnAppend: view.atEnd,
     scrollEndThreshold: AT_END,
@@ -86,7 +88,7 @@ export function TranscriptList({ transcript, view, folds, line, handle, onShown 
   }, [transcript, view.atEnd]);
 
   useEffect(() => {
-    transcript.onScreen(first, last);
+    transcript.onScreen(entries[first]?.seq ?? 0, entries[last]?.seq ?? 0);
     onShown({ first: top, last: bottom });
   }, [transcript, entries, first, last, top, bottom, onShown]);
 

@@ -1,5 +1,6 @@
 // The page of a run that is driven through its tool's protocol: head, transcript, outline and foot.
 
+import { useNavigate } from '@tanstack/react-router';
 import { Search } from 'lucide-react';
 import { useCallback, useEffect, useMemo, useRef, useState, useSyncExternalStore } from 'react';
 import { useKeys } from '../frame/shortcuts';
@@ -40,7 +41,17 @@ export function Managed({ run, agent, machine, line }: RunPageProps & { line: nu
 
   const isWhole = view.atStart || view.turns[0]?.seq === 1;
   const isLive = run.exitedAt == null && agent !== undefined;
-  const context = useMemo(() => ({ run, isLive, answer, answering }), [run, isLive, answer, answering]);
+  const navigate = useNavigate();
+  const { chatroomId: roomId, runId } = run;
+  const goToLine = useCallback(
+    (seq: number) =>
+      void navigate({ to: '/rooms/$roomId/runs/$runId', params: { roomId, runId }, search: { line: seq }, replace: true }),
+    [navigate, roomId, runId],
+  );
+  const context = useMemo(
+    () => ({ run, isLive, answer, answering, goToLine }),
+    [run, isLive, answer, answering, goToLine],
+  );
   const look = useCallback(
     (next: typeof shown) => setShown((now) => (now.first === next.first && now.last === next.last ? now : next)),
     [],

@@ -6,7 +6,7 @@
 
 import { api, ApiError, asProblem, Unreachable, unwrap } from '../api/client';
 import type { Placed } from './events';
-import { Fold, type Entry, type Turn } from './fold';
+import { Fold, placeOf, type Entry, type Turn } from './fold';
 import { follow } from './follow';
 import { around, pageOf, type Held, type Page } from './pages';
 
@@ -50,9 +50,9 @@ export class Transcript {
   private readonly path: string;
   private pages: Page[] = [];
   private held: Held = [0, 0];
-  private fold = new Fold();
+  private fold = new Fold(true);
   /** What came live at the end while its page is not held: only to count it. */
-  private unheld = new Fold();
+  private unheld = new Fold(true);
   /** The number of the last event there is. */
   private last = 0;
   private tail = { size: 0, events: 0 };
@@ -65,6 +65,8 @@ export class Transcript {
   /** Counts what the reader was led to; an older read that comes late changes nothing. */
   private aim = 0;
   private reading = false;
+  /** What was on screen when it was told during a read. */
+  private unheard: [first: number, last: number] | undefined;
   private pending: { events: Placed[]; size: number; next: string }[] = [];
   private cancelFlush: (() => void) | undefined;
   private readonly runId: string;
@@ -132,24 +134,30 @@ export class Transcript {
     this.pending = [];
   }
 
-  /** Says which entries are on screen, so that more is read before the reader comes to it, and what is far is let go. */
+  /**
+   * Says from which entry to which is on screen, by their numbers, so that more is read before the reader comes to it
+   * and what is far is let go.
+   */
   onScreen(first: number, last: number): void {
     if (this.view.state !== 'open') return;
+    if (this.reading) {
+      this.unheard = [first, last];
+      return;
+    }
     const { entries } = this.fold;
-    const from = entries[first];
-    const to = entries[last];
     // What is held may be nothing that is shown.
-    if (!from || !to) return void this.more(this.held[0] > 0 ? 'before' : 'after');
-    const [before, after] = around(pageOf(this.pages, from.seq), pageOf(this.pages, to.seq));
+    if (entries.length === 0) return void this.more(this.held[0] > 0 ? 'before' : 'after');
+    const [before, after] = around(pageOf(this.pages, first), pageOf(this.pages, last));
     const [start, end] = this.held;
     if (before > start || after < end) {
       this.letGo([Math.max(before, start), Math.min(after, end)]);
       this.refold();
-      this.show({});
+      // The list tells what is on screen then.
+      return this.show({});
     }
     // What would be let go at once is not read: few entries may fill many pages.
-    if (first < NEAR && before < start) void this.more('before');
-    else if (entries.length - last < NEAR && after > end) void this.more('after');
+    if (placeOf(entries, first) < NEAR && before < start) void this.more('before');
+    else if (entries.length - placeOf(entries, last) < NEAR && after > end) void this.more('after');
   }
 
   /** Says whether the reader is at the end and stays there. */
@@ -196,6 +204,9 @@ export class Transcript {
       this.show({});
     });
     this.reading = false;
+    const { unheard } = this;
+    this.unheard = undefined;
+    if (unheard) this.onScreen(...unheard);
   }
 
   private async attempt(work: (signal: AbortSignal) => Promise<void>): Promise<void> {
@@ -250,7 +261,7 @@ export class Transcript {
   }
 
   private refold(): void {
-    this.fold = new Fold();
+    this.fold = new Fold(this.held[0] === 0);
     for (const page of this.pages.slice(...this.held)) for (const event of page.events ?? []) this.fold.push(event);
   }
 
@@ -289,7 +300,7 @@ export class Transcript {
     this.tail.size += size;
     if (this.tail.size < PAGE_SIZE && this.tail.events < PAGE_EVENTS) return;
     this.tail = { size: 0, events: 0 };
-    this.unheld = new Fold();
+    this.unheld = new Fold(true);
     this.pages.push({ first: this.last + 1, offset: next, ...(isHeld && { events: [] }) });
     if (isHeld) this.held = [this.held[0], this.pages.length];
   }
