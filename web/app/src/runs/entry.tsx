@@ -212,7 +212,7 @@ const OUTCOMES = { end: 'Turn ended', interrupted: 'Turn interrupted', error: 'T
 function TurnEnd({ entry }: { entry: TurnEntry }) {
   const isError = entry.outcome === 'error';
   return (
-    <div className={cx('border-b border-line pt-0.5 pb-2 text-sm', isError ? 'text-red' : 'text-faint')}>
+    <div className={cx('border-b border-line pb-2 text-sm leading-6', isError ? 'text-red' : 'text-faint')}>
       <p className="flex flex-wrap gap-x-3">
         <span>{OUTCOMES[entry.outcome] ?? 'Turn ended'}</span>
         {entry.took !== undefined && <span>{duration(entry.took)}</span>}

@@ -16,9 +16,10 @@ interface FootProps {
   run: Run;
   agent: Agent;
   steering: Steering;
+  onSent: () => void;
 }
 
-export function RunFoot({ run, agent, steering }: FootProps) {
+export function RunFoot({ run, agent, steering, onSent }: FootProps) {
   const [text, setText] = useState('');
   const { followUp, interrupt } = steering;
   const isWorking = agent.status === 'working' || agent.status === 'needs-you';
@@ -26,6 +27,7 @@ export function RunFoot({ run, agent, steering }: FootProps) {
     if (text.trim() === '' || followUp.busy) return;
     followUp(text);
     setText('');
+    onSent();
   };
   return (
     <footer className="shrink-0 border-t border-line bg-ground px-3 py-2 md:px-4">

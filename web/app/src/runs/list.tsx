@@ -87,6 +87,19 @@ export function TranscriptList({ transcript, view, folds, line, handle, onShown 
     transcript.follows(view.atEnd && distance <= AT_END);
   }, [transcript, view.atEnd]);
 
+  // A box that opens below takes room from the end.
+  const following = useRef(view.following);
+  following.current = view.following;
+  useEffect(() => {
+    const element = scroll.current;
+    if (!element) return;
+    const watcher = new ResizeObserver(() => {
+      if (following.current && opened.current) element.scrollTop = element.scrollHeight;
+    });
+    watcher.observe(element);
+    return () => watcher.disconnect();
+  }, []);
+
   useEffect(() => {
     transcript.onScreen(entries[first]?.seq ?? 0, entries[last]?.seq ?? 0);
     onShown({ first: top, last: bottom });

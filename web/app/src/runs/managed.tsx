@@ -110,7 +110,7 @@ export function Managed({ run, agent, machine, line }: RunPageProps & { line: nu
             <TranscriptList transcript={transcript} view={view} folds={folds} line={line} handle={list} onShown={look} />
           )}
           {open && !isSeen && <Waiting question={open} show={() => goTo(open.seq)} />}
-          {agent && isLive && <RunFoot run={run} agent={agent} steering={steering} />}
+          {agent && isLive && <RunFoot run={run} agent={agent} steering={steering} onSent={() => list.current?.goToEnd()} />}
         </div>
         <Outline turns={view.turns} isWhole={isWhole} at={shown.first} goTo={goTo} />
       </div>

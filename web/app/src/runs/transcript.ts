@@ -27,6 +27,8 @@ export interface View {
   /** Whether the first, or the last, event is among what is held. */
   atStart: boolean;
   atEnd: boolean;
+  /** Whether the reader is at the end and stays there. */
+  following: boolean;
   /** How many entries came at the end since the reader left it. */
   fresh: number;
   /** Whether nothing more comes. */
@@ -41,6 +43,7 @@ const NOTHING: View = {
   turns: [],
   atStart: true,
   atEnd: true,
+  following: true,
   fresh: 0,
   closed: false,
   connected: false,
@@ -322,6 +325,7 @@ export class Transcript {
       turns,
       atStart: this.held[0] === 0,
       atEnd: this.heldToEnd(),
+      following: this.following,
       fresh: this.fresh,
     };
     for (const listener of this.listeners) listener();
