@@ -10,7 +10,7 @@ import { useRun } from './context';
 import { editOf, type Edit } from './edits';
 import { Failed, FoldLine } from './entry';
 import type { CallEntry } from './fold';
-import { asJson, shortPath, summary, tail } from './summary';
+import { asJson, isRecord, shortPath, summary, tail } from './summary';
 
 export function Call({ call, isOpen, toggle }: { call: CallEntry; isOpen: boolean; toggle: () => void }) {
   const { run, isLive } = useRun();
@@ -41,7 +41,7 @@ export function Call({ call, isOpen, toggle }: { call: CallEntry; isOpen: boolea
       }
     >
       <div className="flex flex-col gap-2 py-1 pl-5">
-        {edit ? <Edited edit={edit} /> : <Input text={call.input} name={call.name} />}
+        {edit ? <Edited edit={edit} input={call.input} /> : <Input text={call.input} name={call.name} />}
         {result && (!edit || result.isError) && <Output text={result.output} isError={result.isError} />}
       </div>
     </FoldLine>
@@ -68,24 +68,55 @@ function Counts({ edit }: { edit: Edit }) {
   );
 }
 
-/** What an edit changes, piece by piece. */
-export function Edited({ edit }: { edit: Edit }) {
-  if ('patch' in edit) return <Diff path={edit.path} patch={edit.patch} />;
-  return edit.pieces.map((piece, index) => <Diff key={index} path={edit.path} {...piece} />);
+/** What an edit changes, piece by piece, and whatever else its call says. */
+export function Edited({ edit, input }: { edit: Edit; input: string }) {
+  return (
+    <>
+      {'patch' in edit ? (
+        <Diff path={edit.path} patch={edit.patch} />
+      ) : (
+        edit.pieces.map((piece, index) => <Diff key={index} path={edit.path} {...piece} />)
+      )}
+      <Rest input={input} shown={edit.shown} />
+    </>
+  );
 }
 
 /** The input of a call: a command as one runs it, other JSON as one reads it. */
 export function Input({ text, name }: { text: string; name: string }) {
-  const shown = useMemo(() => {
-    const found = asJson(text);
-    if (found === undefined) return { text, language: '' };
-    const { command } = found as { command?: unknown };
-    if (typeof command === 'string' && /bash|shell|execute|terminal|exec/i.test(name)) {
-      return { text: command, language: 'bash' };
-    }
-    return { text: JSON.stringify(found, null, 2), language: 'json' };
-  }, [text, name]);
-  return <Code {...shown} />;
+  const found = useMemo(() => asJson(text), [text]);
+  const isShell = /bash|shell|execute|terminal/i.test(name);
+  if (isShell && isRecord(found) && typeof found.command === 'string') {
+    return (
+      <>
+        <Code text={found.command} language="bash" />
+        <Rest input={text} shown={COMMANDED} />
+      </>
+    );
+  }
+  return found === undefined ? <Code text={text} /> : <Code text={JSON.stringify(found, null, 2)} language="json" />;
+}
+
+const COMMANDED = ['command'];
+
+/** What an input says beside what is shown of it already: nobody is to allow what they were not shown. */
+function Rest({ input, shown }: { input: string; shown: readonly string[] }) {
+  const found = asJson(input);
+  if (!isRecord(found)) return null;
+  const rest = Object.entries(found).filter(([key]) => !shown.includes(key));
+  if (rest.length === 0) return null;
+  return (
+    <dl className="grid grid-cols-[max-content_minmax(0,1fr)] gap-x-3 text-sm">
+      {rest.map(([key, value]) => (
+        <div key={key} className="contents">
+          <dt className="text-faint">{key}</dt>
+          <dd className="font-mono whitespace-pre-wrap text-quiet">
+            {typeof value === 'string' ? value : JSON.stringify(value, null, 2)}
+          </dd>
+        </div>
+      ))}
+    </dl>
+  );
 }
 
 const LINES = 20;

@@ -3,12 +3,22 @@
 import { asJson, isRecord } from './summary';
 
 /** What a call changes: pieces of a file, or a patch in the words of `diff`. */
-export type Edit = { path: string; pieces: Piece[] } | { path: string; patch: string };
+export type Edit = {
+  path: string;
+  /** The parts of the input that the change shows. */
+  shown: readonly string[];
+} & ({ pieces: Piece[] } | { patch: string });
 
 export interface Piece {
   before: string;
   after: string;
 }
+
+const PATHS = ['file_path', 'filePath', 'path'];
+const BEFORE = ['old_string', 'oldString', 'oldText', 'old_text'];
+const AFTER = ['new_string', 'newString', 'newText', 'new_text'];
+const WHOLE = ['content', 'contents', 'file_text'];
+const PATCHES = ['patchText', 'patch', 'diff'];
 
 const text = (record: Record<string, unknown>, ...keys: string[]): string | undefined => {
   const key = keys.find((candidate) => typeof record[candidate] === 'string');
@@ -19,22 +29,32 @@ const text = (record: Record<string, unknown>, ...keys: string[]): string | unde
 export function editOf(name: string, input: string): Edit | undefined {
   const found = asJson(input);
   if (!isRecord(found)) return undefined;
-  const patch = text(found, 'patchText', 'patch', 'diff');
-  const path = text(found, 'file_path', 'filePath', 'path') ?? '';
-  if (patch !== undefined && /^(@@|[-+]|\*\*\* )/m.test(patch)) return { path: path || patched(patch), patch };
+  const patch = text(found, ...PATCHES);
+  const path = text(found, ...PATHS) ?? '';
+  if (patch !== undefined && /^(@@|[-+]|\*\*\* )/m.test(patch)) return { path: path || patched(patch), patch, shown: PATCHES };
+  const own = pieceOf(found);
+  if (own) return { path, pieces: [own], shown: [...BEFORE, ...AFTER] };
+  const edits = list(found.edits).map(pieceOf);
+  if (edits.length > 0 && edits.every(isPiece)) return { path, pieces: edits, shown: ['edits'] };
   // The questions of opencode and Cursor tell the change in their content.
-  const parts = [found, ...list(found.edits), ...list(found.content)];
-  const pieces = parts.flatMap((part): Piece[] => {
-    const before = text(part, 'old_string', 'oldString', 'oldText', 'old_text');
-    const after = text(part, 'new_string', 'newString', 'newText', 'new_text');
-    return after === undefined ? [] : [{ before: before ?? '', after }];
-  });
-  const place = path || list(found.content).map((part) => text(part, 'path'))[0] || '';
-  if (pieces.length > 0) return { path: place, pieces };
-  const content = text(found, 'content', 'contents', 'file_text');
-  if (path && content !== undefined && /write|create/i.test(name)) return { path, pieces: [{ before: '', after: content }] };
+  const content = list(found.content);
+  const told = content.map(pieceOf);
+  if (told.length > 0 && told.every(isPiece)) {
+    return { path: path || (content[0] && text(content[0], 'path')) || '', pieces: told, shown: ['content'] };
+  }
+  const whole = text(found, ...WHOLE);
+  if (path && whole !== undefined && /write|create/i.test(name)) {
+    return { path, pieces: [{ before: '', after: whole }], shown: WHOLE };
+  }
   return undefined;
 }
+
+function pieceOf(part: Record<string, unknown>): Piece | undefined {
+  const after = text(part, ...AFTER);
+  return after === undefined ? undefined : { before: text(part, ...BEFORE) ?? '', after };
+}
+
+const isPiece = (piece: Piece | undefined): piece is Piece => piece !== undefined;
 
 const list = (value: unknown): Record<string, unknown>[] => (Array.isArray(value) ? value.filter(isRecord) : []);
 

@@ -36,7 +36,11 @@ export function Question({ question, isOpen, toggle }: { question: QuestionEntry
 function Asked({ question }: { question: QuestionEntry }) {
   const name = question.title.split(':', 1)[0] ?? '';
   const edit = useMemo(() => editOf(name, question.input), [name, question.input]);
-  return <div className="min-w-0">{edit ? <Edited edit={edit} /> : <Input text={question.input} name={name} />}</div>;
+  return (
+    <div className="flex min-w-0 flex-col gap-2">
+      {edit ? <Edited edit={edit} input={question.input} /> : <Input text={question.input} name={name} />}
+    </div>
+  );
 }
 
 export function Answers({ question }: { question: QuestionEntry }) {
