@@ -3,6 +3,7 @@
 import { Link } from '@tanstack/react-router';
 import { ArrowLeft, Play, RotateCw, Square } from 'lucide-react';
 import type { ReactNode } from 'react';
+import { sentence } from '../api/client';
 import type { Agent, Machine, Run } from '../api/queries';
 import { Button } from '../ui/button';
 import { Copy } from '../ui/copy';
@@ -27,6 +28,8 @@ interface HeadProps {
 export function RunHead({ run, agent, machine, turns, isWhole, steering, children }: HeadProps) {
   const isLive = run.exitedAt == null;
   const { command } = steering;
+  // That a terminal shows what it does is plain where the terminal is shown.
+  const why = isLive && !(run.form === 'terminal' && agent?.status === 'working') ? agent?.reason : undefined;
   return (
     <header className="shrink-0 border-b border-line px-3 py-2 md:px-4">
       <div className="flex flex-wrap items-center gap-x-3 gap-y-1">
@@ -87,7 +90,7 @@ export function RunHead({ run, agent, machine, turns, isWhole, steering, childre
           <Copy text={run.runId} shown={`…${run.runId.slice(-6)}`} />
         </Fact>
       </dl>
-      {agent?.reason && isLive && <p className="mt-1 text-sm text-quiet md:pl-11">{agent.reason}</p>}
+      {why && <p className="mt-1 text-sm text-quiet md:pl-11">{sentence(why)}</p>}
     </header>
   );
 }

@@ -83,13 +83,14 @@ export function LiveTerminal({ run }: { run: Run }) {
 }
 
 function State({ joined, take }: { joined: Joined; take: () => void }) {
-  if (joined.state === 'joined' && joined.typing) return <div role="status" />;
+  // It is always there, so that the terminal keeps its size.
   return (
     <div role="status" className="flex min-h-9 items-center gap-3 border-b border-line bg-panel px-3 py-1 text-quiet md:px-4">
       {joined.state === 'joining' && <p>Joining the terminal…</p>}
       {joined.state === 'lost' && <p className="text-amber">Not connected: {joined.reason}. Joining again…</p>}
       {joined.state === 'ended' && <p>The program ended. This is what it showed last.</p>}
-      {joined.state === 'joined' && (
+      {joined.state === 'joined' && joined.typing && <p>You type here.</p>}
+      {joined.state === 'joined' && !joined.typing && (
         <>
           <p className="grow">{joined.typed ? 'Somebody else types here. You watch.' : 'Nobody types here. You watch.'}</p>
           <Button size="small" onClick={take}>
