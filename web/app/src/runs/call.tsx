@@ -7,7 +7,7 @@ import { cx } from '../ui/cx';
 import { changeOf, changeOfPatch, Diff } from '../ui/diff';
 import { duration, useNow } from '../ui/time';
 import { useRun } from './context';
-import { editOf, type Edit } from './edits';
+import { editOf, PATHS, type Edit } from './edits';
 import { Failed, FoldLine } from './entry';
 import type { CallEntry } from './fold';
 import { asJson, isRecord, shortPath, summary, tail } from './summary';
@@ -34,14 +34,14 @@ export function Call({ call, isOpen, toggle }: { call: CallEntry; isOpen: boolea
       end={
         <>
           {result?.isError && <Failed />}
-          <span className="w-20 shrink-0 text-right text-sm text-faint">
+          <span className="w-20 shrink-0 text-right text-sm text-quiet">
             {result ? duration(result.at - call.at) : isLive ? <Since at={call.at} /> : 'no answer'}
           </span>
         </>
       }
     >
       <div className="flex flex-col gap-2 py-1 pl-5">
-        {edit ? <Edited edit={edit} input={call.input} /> : <Input text={call.input} name={call.name} />}
+        {edit ? <Edited edit={edit} input={call.input} shown={PATHS} /> : <Input text={call.input} name={call.name} />}
         {result && (!edit || result.isError) && <Output text={result.output} isError={result.isError} />}
       </div>
     </FoldLine>
@@ -69,7 +69,7 @@ function Counts({ edit }: { edit: Edit }) {
 }
 
 /** What an edit changes, piece by piece, and whatever else its call says. */
-export function Edited({ edit, input }: { edit: Edit; input: string }) {
+export function Edited({ edit, input, shown = [] }: { edit: Edit; input: string; shown?: readonly string[] }) {
   return (
     <>
       {'patch' in edit ? (
@@ -77,7 +77,7 @@ export function Edited({ edit, input }: { edit: Edit; input: string }) {
       ) : (
         edit.pieces.map((piece, index) => <Diff key={index} path={edit.path} {...piece} />)
       )}
-      <Rest input={input} shown={edit.shown} />
+      <Rest input={input} shown={[...edit.shown, ...shown]} />
     </>
   );
 }
@@ -109,7 +109,7 @@ function Rest({ input, shown }: { input: string; shown: readonly string[] }) {
     <dl className="grid grid-cols-[max-content_minmax(0,1fr)] gap-x-3 text-sm">
       {rest.map(([key, value]) => (
         <div key={key} className="contents">
-          <dt className="text-faint">{key}</dt>
+          <dt className="text-quiet">{key}</dt>
           <dd className="font-mono whitespace-pre-wrap text-quiet">
             {typeof value === 'string' ? value : JSON.stringify(value, null, 2)}
           </dd>

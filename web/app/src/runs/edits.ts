@@ -14,7 +14,8 @@ export interface Piece {
   after: string;
 }
 
-const PATHS = ['file_path', 'filePath', 'path'];
+/** What the tools call the path of a file. */
+export const PATHS = ['file_path', 'filePath', 'path'];
 const BEFORE = ['old_string', 'oldString', 'oldText', 'old_text'];
 const AFTER = ['new_string', 'newString', 'newText', 'new_text'];
 const WHOLE = ['content', 'contents', 'file_text'];

@@ -40,7 +40,7 @@ function LineLink({ seq }: { seq: number }) {
         goToLine(seq);
       }}
       title={`Link to line ${seq}`}
-      className="mt-px w-12 shrink-0 text-right font-mono text-xs leading-6 text-faint hover:text-ink hover:underline md:w-16"
+      className="mt-px w-12 shrink-0 text-right font-mono text-xs leading-6 text-quiet hover:text-ink hover:underline md:w-16"
     >
       {seq}
     </a>
@@ -159,7 +159,7 @@ function Line({ icon, at, bad, children }: { icon: ReactNode; at: number; bad?: 
     <p className={cx('flex min-h-6 items-start gap-2', bad ? 'text-red' : 'text-quiet')}>
       <span className="mt-1 shrink-0">{icon}</span>
       <span className="min-w-0 grow whitespace-pre-wrap">{children}</span>
-      <Clock at={at} className="shrink-0 text-sm text-faint" />
+      <Clock at={at} className="shrink-0 text-sm text-quiet" />
     </p>
   );
 }
@@ -212,7 +212,7 @@ const OUTCOMES = { end: 'Turn ended', interrupted: 'Turn interrupted', error: 'T
 function TurnEnd({ entry }: { entry: TurnEntry }) {
   const isError = entry.outcome === 'error';
   return (
-    <div className={cx('border-b border-line pb-2 text-sm leading-6', isError ? 'text-red' : 'text-faint')}>
+    <div className={cx('border-b border-line pb-2 text-sm leading-6', isError ? 'text-red' : 'text-quiet')}>
       <p className="flex flex-wrap gap-x-3">
         <span>{OUTCOMES[entry.outcome] ?? 'Turn ended'}</span>
         {entry.took !== undefined && <span>{duration(entry.took)}</span>}

@@ -175,7 +175,7 @@ export function TranscriptList({ transcript, view, folds, line, handle, onShown 
         tabIndex={0}
         aria-label="Transcript"
         role="region"
-        className="h-full overflow-y-auto overscroll-contain [overflow-anchor:none] outline-none"
+        className="h-full overflow-y-auto overscroll-contain [font-variant-ligatures:none] [overflow-anchor:none] outline-none"
       >
         {view.error !== undefined && view.state === 'open' && (
           <div className="p-3">

@@ -41,7 +41,7 @@ export function Outline({ turns, isWhole, at, goTo }: OutlineProps) {
               )}
             >
               <span className="line-clamp-2">{turn.title || whoFrom(turn)}</span>
-              <span className={cx('text-sm', turn.outcome === 'error' ? 'text-red' : 'text-faint')}>{became(turn)}</span>
+              <span className={cx('text-sm', turn.outcome === 'error' ? 'text-red' : 'text-quiet')}>{became(turn)}</span>
             </button>
           </li>
         ))}

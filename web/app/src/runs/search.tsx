@@ -133,7 +133,7 @@ function Hit({ hit, text, isChosen, choose }: HitProps) {
       onClick={choose}
       className={cx('flex w-full items-baseline gap-2 rounded-sm px-1 py-0.5 text-left hover:bg-hover', isChosen && 'bg-hover')}
     >
-      <span className="w-14 shrink-0 text-right font-mono text-xs text-faint">{hit.event}</span>
+      <span className="w-14 shrink-0 text-right font-mono text-xs text-quiet">{hit.event}</span>
       <span className="w-20 shrink-0 text-sm text-quiet">{KINDS[hit.kind] ?? hit.kind}</span>
       <span className="min-w-0 grow truncate font-mono text-sm">
         {at < 0 ? (

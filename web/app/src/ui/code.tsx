@@ -71,7 +71,7 @@ export function Tokens({ line }: { line: Token[] }): ReactNode {
 export function Code({ text, language = '' }: { text: string; language?: string | undefined }) {
   const lines = useHighlight(text, LANGUAGES[language] ?? language);
   return (
-    <div className="group/code relative">
+    <div className="group/code relative [font-variant-ligatures:none]">
       <pre
         // A long line is scrolled to, by keys as well.
         tabIndex={0}

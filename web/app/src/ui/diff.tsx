@@ -140,7 +140,7 @@ export function Diff({ path, ...source }: { path: string } & Source) {
     return tokens ? <Tokens line={tokens} /> : line.text;
   };
   return (
-    <div className="overflow-hidden rounded-md border border-line bg-panel font-mono text-sm leading-5">
+    <div className="overflow-hidden rounded-md border [font-variant-ligatures:none] border-line bg-panel font-mono text-sm leading-5 [&_.hljs-comment]:text-quiet">
       <div tabIndex={0} role="group" aria-label={`Change of ${path || 'a file'}`} className="overflow-x-auto">
         {split ? (
           <div className="grid grid-cols-2">

@@ -24,6 +24,7 @@ const components: Components = {
     ) : (
       alt
     ),
+  input: ({ checked }) => <input type="checkbox" checked={checked} readOnly disabled aria-label={checked ? 'Done' : 'To do'} />,
   pre: ({ children }) => children,
   code: ({ className, children }) => {
     const text = String(children);
@@ -42,7 +43,7 @@ const plugins = [remarkGfm];
 /** One part of a text. Those that are whole are not taken apart again while more is being written behind them. */
 const Part = memo(function Part({ text }: { text: string }) {
   return (
-    <Markdown remarkPlugins={plugins} components={components} skipHtml={false}>
+    <Markdown remarkPlugins={plugins} components={components}>
       {text}
     </Markdown>
   );
