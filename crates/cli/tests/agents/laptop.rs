@@ -82,6 +82,18 @@ impl Laptop {
         daemon.kill().await.expect("it is killed");
     }
 
+    /// Puts a program before all others on this computer's PATH.
+    pub fn program(&mut self, name: &str, text: &str) {
+        use std::os::unix::fs::PermissionsExt as _;
+        let bin = self.folder.path().join("bin");
+        std::fs::create_dir_all(&bin).expect("a folder of programs");
+        std::fs::write(bin.join(name), text).expect("a program");
+        std::fs::set_permissions(bin.join(name), std::fs::Permissions::from_mode(0o755)).expect("its mode");
+        for (_, path) in self.env.iter_mut().filter(|(variable, _)| variable == "PATH") {
+            *path = format!("{}:{path}", bin.display());
+        }
+    }
+
     /// Moves everything this computer's shell would set into the machine's own `env` file, as for a daemon that a
     /// service manager starts without a login shell.
     pub fn without_login_shell(&mut self) {

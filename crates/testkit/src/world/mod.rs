@@ -100,11 +100,20 @@ impl World {
 
     /// Stops the server and starts it again on the same port, with the same data.
     pub async fn restart(&mut self) {
-        let port = self.server().addr.port();
+        self.pause().await;
+        self.resume().await;
+    }
+
+    /// Stops the server, to start it again later.
+    pub async fn pause(&mut self) {
+        self.flags.port = Some(self.server().addr.port());
         if let Some(server) = self.server.take() {
             server.stop().await;
         }
-        self.flags.port = Some(port);
+    }
+
+    /// Starts a server again that was stopped, on the same port, with the same data.
+    pub async fn resume(&mut self) {
         self.server = Some(serve(&self.flags).await);
     }
 

@@ -6,7 +6,7 @@ use chatroom_testkit::model::Model;
 use chatroom_testkit::world::{PASSWORD, World};
 use serde_json::json;
 
-use crate::laptop::Laptop;
+use crate::laptop::{Desk, Laptop};
 use crate::stories::HAND_OFF;
 use browser::Story;
 
@@ -50,4 +50,105 @@ async fn a_command_line_is_let_in_on_a_page_that_shows_what_asks() {
         let session = nobody.post("/api/auth/device/token", json!({ "deviceCode": codes.text("deviceCode") })).await;
         story.answer(json!(session.text("name") == "ada")).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_is_watched_answered_told_more_interrupted_and_stopped() {
+    let (world, model) = (World::start().await, Model::start().await);
+    let ada = world.user("ada").await;
+    let laptop = Laptop::start(&world, &ada, &model).await;
+    let desk = Desk::new(&ada, &laptop, "claude", "ask", &["builder"]).await;
+    Story::begin(&world, "steer", &json!({ "cookie": ada.cookie, "room": desk.room })).told().await;
+    assert!(laptop.work_dir().join("allowed.txt").exists());
+    assert!(!laptop.work_dir().join("denied.txt").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_says_that_the_server_is_gone_and_catches_up_without_a_gap_or_a_double() {
+    let (mut world, model) = (World::start().await, Model::start().await);
+    let ada = world.user("ada").await;
+    let laptop = Laptop::start(&world, &ada, &model).await;
+    laptop.cli_ok(&["machine", "allow", "--auto"], None).await;
+    let desk = Desk::new(&ada, &laptop, "claude", "auto", &["builder"]).await;
+    let run = desk.start("builder").await;
+    desk.until_status("builder", "waiting").await;
+    let given = json!({ "cookie": ada.cookie, "room": desk.room, "run": run });
+    let mut story = Story::begin(&world, "restart", &given);
+    let follow_up = format!("/api/chatrooms/{}/agents/builder/follow-up", desk.room);
+    while let Some(ask) = story.next().await {
+        match ask.what.as_str() {
+            "say" => {
+                let text = format!("[[say: {}]]", ask.with.as_str().expect("a word"));
+                let sent = ada.post(&follow_up, json!({ "text": text })).await;
+                assert!(sent.status < 300, "{}", sent.raw);
+                desk.until_status("builder", "waiting").await;
+            }
+            "stop" => world.pause().await,
+            "start" => {
+                world.resume().await;
+                desk.until_status("builder", "waiting").await;
+            }
+            other => panic!("the story asks for {other}"),
+        }
+        story.answer(json!(true)).await;
+    }
+}
+
+/// A program that says what was typed, in the place of a tool that is started as a person would.
+const ECHO: &str = "#!/bin/sh\n[ \"$1\" = --version ] && { echo '2.1.0 (Claude Code)'; exit; }\n\
+                    echo 'ready for input'\nwhile read -r line; do echo \"you typed: $line\"; done\n";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_terminal_is_typed_into_and_taken_over() {
+    let (world, model) = (World::start().await, Model::start().await);
+    let ada = world.user("ada").await;
+    let mut laptop = Laptop::registered(&world, &ada, &model).await;
+    laptop.program("claude", ECHO);
+    laptop.start_daemon(&ada).await;
+    laptop.cli_ok(&["machine", "allow", "--terminal"], None).await;
+    let desk = Desk::new(&ada, &laptop, "claude", "ask", &["builder"]).await;
+    let path = format!("/api/machines/{}/agents/{}/builder", laptop.id, desk.room);
+    let config = json!({ "agentType": "claude", "workingDir": laptop.work_dir(), "form": "terminal" });
+    assert_eq!(ada.put(&path, config).await.status, 200);
+    let run = desk.start("builder").await;
+    let given = json!({ "cookie": ada.cookie, "room": desk.room, "run": run });
+    Story::begin(&world, "terminal", &given).told().await;
+    desk.command("stop-agent", "builder").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thumb_is_enough() {
+    let (world, model) = (World::start().await, Model::start().await);
+    let ada = world.user("ada").await;
+    let laptop = Laptop::start(&world, &ada, &model).await;
+    let desk = Desk::new(&ada, &laptop, "claude", "ask", &["builder"]).await;
+    desk.start("builder").await;
+    desk.until_status("builder", "waiting").await;
+    Story::begin(&world, "phone", &json!({ "cookie": ada.cookie, "name": ada.name })).told().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_page_has_a_serious_fault_for_those_who_cannot_see_it() {
+    let (world, model) = (World::start().await, Model::start().await);
+    let ada = world.user("ada").await;
+    let laptop = Laptop::start(&world, &ada, &model).await;
+    let desk = Desk::new(&ada, &laptop, "claude", "ask", &["builder", "reviewer"]).await;
+    let run = desk.start("builder").await;
+    desk.until_status("builder", "waiting").await;
+    desk.say("# Hello\n\n- a `list`\n\n```rust\nfn main() {}\n```\n[[run: touch asked.txt]]").await;
+    desk.until_status("builder", "needs-you").await;
+    let room = &desk.room;
+    let paths = [
+        "/".to_owned(),
+        format!("/rooms/{room}"),
+        format!("/rooms/{room}/runs/{run}"),
+        "/machines".to_owned(),
+        format!("/machines/{}", laptop.id),
+        "/activity".to_owned(),
+        "/account".to_owned(),
+        "/cli".to_owned(),
+    ];
+    let given = json!({ "cookie": ada.cookie, "room": room, "paths": paths });
+    Story::begin(&world, "axe", &given).told().await;
+    desk.command("stop-agent", "builder").await;
 }
