@@ -121,7 +121,7 @@ async fn live(app: &App, id: MachineId, hello: &Hello, mut peer: Peer, gone: &Ca
             return;
         }
         None => {
-            farewell(&peer).await;
+            Box::pin(farewell(&peer)).await;
             link.close();
             return;
         }
@@ -146,7 +146,7 @@ async fn live(app: &App, id: MachineId, hello: &Hello, mut peer: Peer, gone: &Ca
     };
     tokio::select! {
         () = gone.cancelled() => {}
-        () = app.stopping.cancelled() => farewell(&peer).await,
+        () = app.stopping.cancelled() => Box::pin(farewell(&peer)).await,
         Err(error) = serve => {
             tracing::error!(machine.id = %id, %error, "pushing failed; the machine dials again");
         }
