@@ -232,6 +232,15 @@ impl Client {
         serde_json::from_slice(&bytes).map_err(|_| ApiError::NotOurs { url: self.url(), status })
     }
 
+    /// Begins a request with the credential that goes along.
+    fn begin(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
+        let request = self.http.request(method, format!("{}{path}", self.url()));
+        match &self.token {
+            Some(token) => request.bearer_auth(token),
+            None => request,
+        }
+    }
+
     /// Sends a request, and again where that helps; the answer's status is one of success.
     async fn send(
         &self,
@@ -243,10 +252,7 @@ impl Client {
     ) -> Result<Response, ApiError> {
         let mut pauses = PAUSES.into_iter();
         loop {
-            let mut request = self.http.request(method.clone(), format!("{}{path}", self.url())).timeout(patience);
-            if let Some(token) = &self.token {
-                request = request.bearer_auth(token);
-            }
+            let mut request = self.begin(method.clone(), path).timeout(patience);
             if let Some(body) = body {
                 request = request.json(body);
             }

@@ -191,10 +191,10 @@ async fn live(options: Options) -> Result<Exit, DaemonError> {
     let proxies = Arc::new(Proxies::read(|name| ambient.get(name).map(ToOwned::to_owned)));
     let platform = Platform::new(home.clone(), tls.as_deref(), Arc::clone(&proxies))?;
     let reporter = Reporter::new(journal.clone(), epoch, platform.clone());
-    let (transcripts, sender) = Transcripts::new(home.clone(), journal.clone(), epoch, platform);
+    let (transcripts, sender) = Transcripts::new(home.clone(), journal.clone(), epoch, platform.clone());
 
     let ground = Ground { home: home.clone(), exe, ambient: ambient.clone(), transcripts: transcripts.clone() };
-    let (runs, mut runs_owner) = Runs::new(ground, journal.clone());
+    let (runs, mut runs_owner) = Runs::new(ground, journal.clone(), platform);
     runs_owner.recover().await?;
     let (commands, mut commands_owner) = Commands::new(journal.clone(), runs.clone());
     commands_owner.recover().await?;

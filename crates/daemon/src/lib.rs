@@ -7,6 +7,7 @@
 //! What a newcomer would get wrong: nothing here polls the server for work. The
 //! connection brings commands, and facts leave by the [`reporter`].
 
+pub mod attachments;
 pub mod backoff;
 pub mod commands;
 pub mod control;

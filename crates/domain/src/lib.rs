@@ -7,6 +7,7 @@
 pub mod access;
 pub mod accounts;
 pub mod agents;
+pub mod attachments;
 pub mod commands;
 pub mod machines;
 pub mod messages;

@@ -1,5 +1,6 @@
 //! Messages and the text in them.
 
+use crate::attachments::Attachment;
 use chatroom_protocol::api::rooms::{MessageKind, Target};
 use chatroom_protocol::{MessageId, Role, RoomId, RunId, TaskId, Timestamp, UserId};
 
@@ -62,6 +63,8 @@ pub struct Message {
     pub created_at: Timestamp,
     /// The run an agent said it from, if it was in one.
     pub run: Option<RunId>,
+    /// Files beside it.
+    pub attachments: Vec<Attachment>,
 }
 
 /// What was refused about a message.

@@ -126,6 +126,10 @@ id!(
     PermissionId, "perm", "a permission id"
 );
 id!(
+    /// A file beside a message.
+    AttachmentId, "att", "an attachment id"
+);
+id!(
     /// Anything else with a row of its own.
     EventId, "evt", "an event id"
 );

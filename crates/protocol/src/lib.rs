@@ -16,8 +16,8 @@ pub mod transcript;
 
 pub use error::{ErrorCode, Problem};
 pub use ids::{
-    CommandId, EventId, InstanceId, MachineId, MessageId, PermissionId, PromptId, RoomId, RunId, SessionId, TaskId,
-    UserId,
+    AttachmentId, CommandId, EventId, InstanceId, MachineId, MessageId, PermissionId, PromptId, RoomId, RunId,
+    SessionId, TaskId, UserId,
 };
 pub use names::{BadName, ConversationId, ModelId, Role, Tool};
 pub use time::Timestamp;

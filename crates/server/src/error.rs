@@ -1,6 +1,7 @@
 //! Everything that can go wrong in the server, without a word about HTTP.
 
 use chatroom_domain::accounts::AccountError;
+use chatroom_domain::attachments::AttachmentError;
 use chatroom_domain::machines::MachineError;
 use chatroom_domain::messages::MessageError;
 use chatroom_domain::rooms::RoomError;
@@ -25,6 +26,9 @@ pub enum Error {
     /// A rule about messages.
     #[error(transparent)]
     Message(#[from] MessageError),
+    /// A rule about attachments.
+    #[error(transparent)]
+    Attachment(#[from] AttachmentError),
     /// A rule about tasks.
     #[error(transparent)]
     Task(#[from] TaskError),

@@ -1,7 +1,8 @@
 //! What is past its time is forgotten, in small batches, so that no table grows without end.
 
+use chatroom_domain::attachments::UNCLAIMED_MS;
 use chatroom_protocol::Timestamp;
-use chatroom_store::{StoreError, Tx, codes, commands, devices, events, runs, sessions, waiters};
+use chatroom_store::{StoreError, Tx, attachments, codes, commands, devices, events, runs, sessions, waiters};
 use futures_util::future::BoxFuture;
 
 use crate::app::App;
@@ -20,6 +21,12 @@ pub async fn sign_ins(app: App) -> Result<(), Error> {
     batches(&app, "sessions", before, |tx, before| Box::pin(sessions::sweep(tx, before))).await?;
     batches(&app, "codes", before, |tx, before| Box::pin(codes::sweep(tx, before))).await?;
     batches(&app, "device_logins", before, |tx, before| Box::pin(devices::sweep(tx, before))).await
+}
+
+/// Forgets files that have waited for their message for a day.
+pub async fn attachments(app: App) -> Result<(), Error> {
+    let before = app.clock.now().plus_millis(-UNCLAIMED_MS);
+    batches(&app, "attachments", before, |tx, before| Box::pin(attachments::prune(tx, before, BATCH))).await
 }
 
 /// Forgets what the settings give a time for: events and commands, then runs with their prompts and questions, and waits.

@@ -110,6 +110,11 @@ fn jobs() -> Vec<Job> {
             round: |app| Box::pin(crate::retention::sign_ins(app)),
         },
         Job {
+            name: "forget files that no message came for",
+            every: Duration::from_hours(1),
+            round: |app| Box::pin(crate::retention::attachments(app)),
+        },
+        Job {
             name: "forget old history",
             every: Duration::from_hours(1),
             round: |app| Box::pin(crate::retention::history(app)),

@@ -8,6 +8,7 @@
 //! begins, and the lock that keeps a second server out.
 
 pub mod agents;
+pub mod attachments;
 pub mod backup;
 pub mod codes;
 pub mod commands;

@@ -44,7 +44,8 @@ pub async fn insert(tx: &Tx, message: &Message) -> Result<(), StoreError> {
 
 /// Looks up a message of a room.
 pub async fn find(db: &impl Access, room: RoomId, id: MessageId) -> Result<Option<Message>, StoreError> {
-    of_room(room).filter(messages::Column::Id.eq(id.to_string())).one(db.connection()).await?.map(message).transpose()
+    let row = of_room(room).filter(messages::Column::Id.eq(id.to_string())).one(db.connection()).await?;
+    Ok(whole(db, row.into_iter().collect()).await?.pop())
 }
 
 /// Which part of a history is read.
@@ -77,7 +78,7 @@ pub async fn history(db: &impl Access, room: RoomId, window: &Window) -> Result<
         last.reverse();
         last
     };
-    rows.into_iter().map(message).collect()
+    whole(db, rows).await
 }
 
 /// Reads what waits to become a task, in order.
@@ -87,7 +88,7 @@ pub async fn queue(db: &impl Access, room: RoomId) -> Result<Vec<Message>, Store
         .order_by_asc(messages::Column::Position)
         .all(db.connection())
         .await?;
-    rows.into_iter().map(message).collect()
+    whole(db, rows).await
 }
 
 /// Counts the messages that wait in a room.
@@ -149,6 +150,18 @@ fn of_room(room: RoomId) -> Select<messages::Entity> {
     messages::Entity::find().filter(messages::Column::RoomId.eq(room.to_string()))
 }
 
+/// Reads messages with what is beside them.
+async fn whole(db: &impl Access, rows: Vec<messages::Model>) -> Result<Vec<Message>, StoreError> {
+    let mut read = rows.into_iter().map(message).collect::<Result<Vec<_>, _>>()?;
+    let ids: Vec<MessageId> = read.iter().map(|message| message.id).collect();
+    for attachment in crate::attachments::of_messages(db, &ids).await? {
+        if let Some(message) = read.iter_mut().find(|message| Some(message.id) == attachment.message) {
+            message.attachments.push(attachment);
+        }
+    }
+    Ok(read)
+}
+
 fn message(row: messages::Model) -> Result<Message, StoreError> {
     Ok(Message {
         id: parse(TABLE, &row.id)?,
@@ -167,5 +180,6 @@ fn message(row: messages::Model) -> Result<Message, StoreError> {
         task: parse_option(TABLE, row.task_id.as_deref())?,
         created_at: Timestamp(row.created_at),
         run: parse_option(TABLE, row.run_id.as_deref())?,
+        attachments: Vec::new(),
     })
 }

@@ -1,10 +1,13 @@
 //! Rooms and messages.
 
+use std::time::Duration;
+
 use chatroom_protocol::api::Done;
+use chatroom_protocol::api::attachments::AttachmentView;
 use chatroom_protocol::api::rooms::{
     CreateRoom, EditMessage, MarkRead, MessageView, Messages, RoomView, Rooms, SendMessage, UpdateRoom,
 };
-use chatroom_protocol::{MessageId, RoomId};
+use chatroom_protocol::{AttachmentId, MessageId, RoomId};
 
 use reqwest::Method;
 
@@ -20,6 +23,9 @@ pub struct Window {
     /// At most so many.
     pub limit: u64,
 }
+
+/// How long a file may take.
+const FILE_PATIENCE: Duration = Duration::from_mins(5);
 
 impl Client {
     /// Makes a room.
@@ -65,6 +71,23 @@ impl Client {
     /// Says something.
     pub async fn send_message(&self, room: RoomId, body: &SendMessage) -> Result<MessageView, ApiError> {
         self.post(&format!("/api/chatrooms/{room}/messages"), body, Again::Never).await
+    }
+
+    /// Sends a file for a message to come.
+    pub async fn attach(&self, room: RoomId, name: &str, bytes: Vec<u8>) -> Result<AttachmentView, ApiError> {
+        let name = url::form_urlencoded::Serializer::new(String::new()).append_pair("name", name).finish();
+        let path = format!("/api/chatrooms/{room}/attachments?{name}");
+        let sent = self.begin(Method::POST, &path).timeout(FILE_PATIENCE).body(bytes).send().await;
+        let response = sent.map_err(|error| self.unreachable(&error))?;
+        if response.status().is_success() { self.read(response).await } else { Err(self.problem(response).await) }
+    }
+
+    /// Reads a file of a room.
+    pub async fn attachment(&self, room: RoomId, id: AttachmentId) -> Result<Vec<u8>, ApiError> {
+        let path = format!("/api/chatrooms/{room}/attachments/{id}");
+        let response = self.send(Method::GET, &path, None::<&()>, Again::Harmless, FILE_PATIENCE).await?;
+        let bytes = response.bytes().await.map_err(|error| self.unreachable(&error))?;
+        Ok(bytes.to_vec())
     }
 
     /// Says something else with a message that waits.

@@ -1,9 +1,11 @@
 //! `chatroom message`: speak in a room, as a person or, inside a run, as the agent; and read what was said.
 
 use std::fmt::Write as _;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use chatroom_protocol::api::rooms::{EditMessage, MessageKind, MessageView, SendMessage};
 use chatroom_protocol::{MessageId, Role};
 use clap::{Args, Subcommand};
@@ -14,6 +16,8 @@ use crate::client::rooms::Window;
 use crate::shell::Shell;
 use crate::{input, output, times};
 
+/// How many bytes a file may have.
+const FILE_LIMIT: u64 = 5 * 1024 * 1024;
 /// How much of a message stands in a list.
 const PREVIEW: usize = 400;
 
@@ -69,6 +73,9 @@ pub struct Send {
     /// Whom it is for; the room's entry role if omitted.
     #[arg(long)]
     target_role: Option<String>,
+    /// A file to send along: an image (png, jpeg, gif, webp) or text; repeat it for more, up to 8.
+    #[arg(long = "attach", value_name = "FILE")]
+    files: Vec<PathBuf>,
     #[command(flatten)]
     format: Format,
 }
@@ -107,7 +114,15 @@ pub async fn send(verb: Send, shell: &Shell) -> Result<ExitCode> {
         Some(content) => content,
         None => input::body(&format!("chatroom message send --chatroom-id={room}"), "CHATROOM_MESSAGE_END")?,
     };
-    let message = client.send_message(room, &SendMessage { content, target_role }).await?;
+    if !verb.files.is_empty() {
+        shell.owner_only("message send --attach")?;
+    }
+    let files = verb.files.iter().map(|path| file(path)).collect::<Result<Vec<_>>>()?;
+    let mut attachments = Vec::new();
+    for (name, bytes) in files {
+        attachments.push(client.attach(room, &name, bytes).await?.attachment_id);
+    }
+    let message = client.send_message(room, &SendMessage { content, target_role, attachments }).await?;
     output::either(verb.format.json, &message, || {
         let id = message.message_id;
         match (&message.task_id, &message.target) {
@@ -117,6 +132,22 @@ pub async fn send(verb: Send, shell: &Shell) -> Result<ExitCode> {
         }
     })?;
     Ok(DONE)
+}
+
+/// Reads a file that is to be sent along.
+fn file(path: &Path) -> Result<(String, Vec<u8>)> {
+    let shown = path.display();
+    let name = path
+        .file_name()
+        .and_then(|name| name.to_str())
+        .with_context(|| format!("{shown} has no name that can be sent"))?;
+    let open = std::fs::File::open(path).with_context(|| format!("{shown} cannot be read"))?;
+    let mut bytes = Vec::new();
+    open.take(FILE_LIMIT + 1).read_to_end(&mut bytes).with_context(|| format!("{shown} cannot be read"))?;
+    if bytes.len() as u64 > FILE_LIMIT {
+        bail!("{shown} is larger than {} MiB", FILE_LIMIT >> 20);
+    }
+    Ok((name.to_owned(), bytes))
 }
 
 /// Changes what waits in the queue.
@@ -205,5 +236,9 @@ fn write(text: &mut String, message: &MessageView, full: bool) {
     let content = output::clean(&message.content);
     let shown = if full { content } else { output::cut(&content, PREVIEW) };
     text.push_str(&output::indent(&shown));
+    for file in &message.attachments {
+        let (id, kind, size) = (file.attachment_id, &file.content_type, file.size);
+        let _ = writeln!(text, "    + {}  {id}  {kind}, {size} bytes", output::one_line(&file.name));
+    }
     text.push('\n');
 }

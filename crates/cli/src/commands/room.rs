@@ -1,8 +1,9 @@
 //! `chatroom room`: rooms and their roles.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result, anyhow};
 use chatroom_protocol::Role;
 use chatroom_protocol::api::rooms::{CreateRoom, RoomEntry, RoomView, UpdateRoom};
 use clap::{Args, Subcommand};
@@ -24,6 +25,8 @@ pub enum Room {
     Show(Show),
     /// Mark everything that was said in a room as read.
     Read(Show),
+    /// Save a file that came with a message.
+    Attachment(Attachment),
     /// Give a room another name.
     Rename(Rename),
     /// Show and change what every agent of a room is told.
@@ -56,6 +59,19 @@ pub struct SetInstructions {
     content: Option<String>,
     #[command(flatten)]
     format: Format,
+}
+
+/// Which file, and where to.
+#[derive(Debug, Args)]
+pub struct Attachment {
+    #[command(flatten)]
+    place: InRoom,
+    /// The file, as `message list` shows it.
+    #[arg(value_name = "ATTACHMENT_ID")]
+    id: String,
+    /// Where to save it.
+    #[arg(long, value_name = "FILE")]
+    output: PathBuf,
 }
 
 /// What a room shall be called.
@@ -113,6 +129,7 @@ pub async fn run(verb: Room, shell: &Shell) -> Result<ExitCode> {
         Room::List(verb) => list(&verb, shell).await,
         Room::Show(verb) => show(verb, shell).await,
         Room::Read(verb) => read(&verb, shell).await,
+        Room::Attachment(verb) => attachment(&verb, shell).await,
         Room::Rename(verb) => rename(verb, shell).await,
         Room::Instructions(Instructions::Show(verb)) => instructions(&verb, shell).await,
         Room::Instructions(Instructions::Set(verb)) => instruct(verb, shell).await,
@@ -192,6 +209,14 @@ async fn show(verb: Show, shell: &Shell) -> Result<ExitCode> {
             times::utc(room.created_at)
         )
     })?;
+    Ok(DONE)
+}
+
+async fn attachment(verb: &Attachment, shell: &Shell) -> Result<ExitCode> {
+    let id = verb.id.parse().map_err(|error| anyhow!("{error}"))?;
+    let bytes = Client::caller(shell)?.attachment(verb.place.room()?, id).await?;
+    std::fs::write(&verb.output, &bytes).with_context(|| format!("{} cannot be written", verb.output.display()))?;
+    output::talk(format!("{} has {} bytes.", verb.output.display(), bytes.len()));
     Ok(DONE)
 }
 

@@ -3,6 +3,7 @@
 
 #![expect(clippy::print_stdout, reason = "what soak repeats says how often it held")]
 
+mod attachments;
 mod joining;
 mod laptop;
 mod members;

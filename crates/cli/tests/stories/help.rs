@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::desk::Desk;
 
-const VERBS: [&str; 64] = [
+const VERBS: [&str; 65] = [
     "",
     "up",
     "server",
@@ -24,6 +24,7 @@ const VERBS: [&str; 64] = [
     "room list",
     "room show",
     "room read",
+    "room attachment",
     "room rename",
     "room instructions",
     "room instructions show",

@@ -76,6 +76,31 @@ async fn a_person_instructs_the_agents_of_a_room_and_puts_it_away() {
 }
 
 #[tokio::test]
+async fn a_file_goes_along_with_a_message_and_is_saved_again() {
+    let world = World::start().await;
+    let ada = world.user("ada").await;
+    let desk = Desk::of(&world, &ada).await;
+    let room = desk.run("room create hello --role builder").await.exits(0).out.trim().to_owned();
+    let bytes = b"\x89PNG\r\n\x1a\n\0\xff";
+    std::fs::write(desk.work_dir().join("shot.png"), bytes).unwrap();
+    std::fs::write(desk.work_dir().join("notes.txt"), "größe").unwrap();
+    std::fs::write(desk.work_dir().join("program"), b"\x7fELF\0").unwrap();
+    let sent = "--attach shot.png --attach notes.txt --content=look";
+    desk.run(&format!("message send --chatroom-id={room} {sent}")).await.exits(0);
+    let list = desk.run(&format!("messages --chatroom-id={room}")).await.exits(0);
+    assert!(list.out.contains("+ shot.png") && list.out.contains("+ notes.txt"), "{}", list.all());
+    let id = list.out.split_whitespace().find(|word| word.starts_with("att_")).unwrap();
+    desk.run(&format!("room attachment --chatroom-id={room} {id} --output saved.png")).await.exits(0);
+    assert_eq!(std::fs::read(desk.work_dir().join("saved.png")).unwrap(), bytes);
+    for (line, part) in [("--attach program", "invalid_request"), ("--attach nowhere", "nowhere cannot be read")] {
+        let refused = desk.run(&format!("message send --chatroom-id={room} {line} --content=x")).await.exits(1);
+        assert!(refused.err.contains(part), "{}", refused.all());
+    }
+    let list = desk.run(&format!("messages --chatroom-id={room}")).await.exits(0);
+    assert!(!list.out.contains("queue"), "nothing of it was sent: {}", list.all());
+}
+
+#[tokio::test]
 async fn what_others_wrote_cannot_steer_the_terminal() {
     let world = World::start().await;
     let ada = world.user("ada").await;

@@ -25,8 +25,10 @@ use tokio_util::sync::CancellationToken;
 pub use launch::Ground;
 pub use run::started_entries;
 
+use crate::attachments;
 use crate::home::Home;
 use crate::journal::{Entry, Journal, JournalError};
+use crate::platform::Platform;
 use crate::process::ProcessId;
 use crate::process::tree::{self, Root};
 use crate::supervisor::client::{self, Viewer};
@@ -72,6 +74,7 @@ pub struct Runs {
     asks: mpsc::UnboundedSender<Ask>,
     journal: Journal,
     home: Home,
+    platform: Platform,
 }
 
 #[derive(Debug)]
@@ -92,7 +95,7 @@ struct Started {
 
 impl Runs {
     /// Returns a handle, and the owner, which must be run.
-    pub fn new(ground: Ground, journal: Journal) -> (Self, Owner) {
+    pub fn new(ground: Ground, journal: Journal, platform: Platform) -> (Self, Owner) {
         let (asks, queue) = mpsc::unbounded_channel();
         let home = ground.home.clone();
         let owner = Owner {
@@ -105,7 +108,7 @@ impl Runs {
             leaving: Vec::new(),
             is_closing: false,
         };
-        (Self { asks, journal, home }, owner)
+        (Self { asks, journal, home, platform }, owner)
     }
 
     /// Starts a run, unless its slot has one. Answers in words for people, when the tool was started.
@@ -153,19 +156,27 @@ impl Runs {
 
     /// Takes a prompt in. Returns whether it was there before.
     pub async fn prompt(&self, run_id: RunId, push: PushPrompt) -> Result<bool, SteerError> {
-        let PushPrompt { prompt_id, text, from } = push;
-        let known = self.journal.read(|state| {
-            let run = state.runs.get(&run_id).filter(|run| run.started);
-            run.map(|run| run.has_prompt(prompt_id))
-        });
-        match known {
-            None => return Err(SteerError::NotRunning),
-            Some(true) => return Ok(true),
-            Some(false) => {}
+        let PushPrompt { prompt_id, text, from, files } = push;
+        if self.has_prompt(run_id, prompt_id)? {
+            return Ok(true);
+        }
+        let brought = attachments::bring(&self.home, &self.platform, run_id, text, &files).await;
+        let text = brought.map_err(|error| SteerError::Failed(error.to_string()))?;
+        // It may have been pushed again meanwhile.
+        if self.has_prompt(run_id, prompt_id)? {
+            return Ok(true);
         }
         self.journal.append(vec![Entry::PromptAccepted { run_id, prompt_id, text, from }]).await?;
         self.of(run_id, RunAsk::Look);
         Ok(false)
+    }
+
+    fn has_prompt(&self, run_id: RunId, prompt_id: PromptId) -> Result<bool, SteerError> {
+        let known = self.journal.read(|state| {
+            let run = state.runs.get(&run_id).filter(|run| run.started);
+            run.map(|run| run.has_prompt(prompt_id))
+        });
+        known.ok_or(SteerError::NotRunning)
     }
 
     /// Changes a prompt the tool does not have yet, or takes it back.

@@ -13,7 +13,12 @@ use serde_json::Value;
 use crate::world::{World, now, unique, until};
 
 pub fn prompt(text: &str) -> PushPrompt {
-    PushPrompt { prompt_id: PromptId::from_parts(now(), unique()), text: text.to_owned(), from: None }
+    PushPrompt {
+        prompt_id: PromptId::from_parts(now(), unique()),
+        text: text.to_owned(),
+        from: None,
+        files: Vec::new(),
+    }
 }
 
 impl World {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{CommandId, ConversationId, ModelId, PromptId, Role, RoomId, RunId, TaskId, Tool, UserId};
+use crate::{AttachmentId, CommandId, ConversationId, ModelId, PromptId, Role, RoomId, RunId, TaskId, Tool, UserId};
 
 use super::agents::{PermissionMode, PermissionScope, RunActivity, RunForm};
 use super::auth::Decision;
@@ -214,6 +214,22 @@ pub struct PushPrompt {
     /// Who it is from; an older server does not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<PromptFrom>,
+    /// Files that come with it. The machine fetches them into the folder of the run before the agent is told, and puts
+    /// the path of each in place of its id in the text.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<PromptFile>,
+}
+
+/// A file that comes with a prompt.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PromptFile {
+    /// Which; the server has it at `/api/machines/{machineId}/runs/{runId}/attachments/{attachmentId}`.
+    pub attachment_id: AttachmentId,
+    /// What its sender called it.
+    pub name: String,
+    /// How many bytes it has.
+    pub size: u64,
 }
 
 /// `POST /agents/{runId}/prompts/{promptId}`: what is to become of a prompt the tool does not have yet.

@@ -1,6 +1,7 @@
 //! Request and response bodies, one file per resource.
 
 pub mod agents;
+pub mod attachments;
 pub mod auth;
 pub mod commands;
 pub mod daemon;

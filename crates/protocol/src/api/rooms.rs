@@ -5,7 +5,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{BadName, InstanceId, MessageId, Role, RoomId, RunId, TaskId, Timestamp, UserId};
+use super::attachments::AttachmentView;
+use crate::{AttachmentId, BadName, InstanceId, MessageId, Role, RoomId, RunId, TaskId, Timestamp, UserId};
 
 /// `POST /api/chatrooms`
 #[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
@@ -227,6 +228,9 @@ pub struct MessageView {
     /// The run an agent said it from, if it was in one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run_id: Option<RunId>,
+    /// Files beside it, in the order of its sender.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attachments: Vec<AttachmentView>,
 }
 
 /// `GET /api/chatrooms/{chatroomId}/messages`
@@ -247,6 +251,9 @@ pub struct SendMessage {
     /// The entry role if omitted. Inside a run a message is a note to the room and makes no task.
     #[serde(default)]
     pub target_role: Option<Target>,
+    /// Files beside it, which the caller sent to this room before: at most 8, each once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attachments: Vec<AttachmentId>,
 }
 
 /// `PUT /api/chatrooms/{chatroomId}/messages/{messageId}`

@@ -170,7 +170,7 @@ fn strict(config: &Config, headers: &mut HeaderMap) {
     ] {
         headers.insert(name, HeaderValue::from_static(value));
     }
-    // The web app says what it may do itself.
+    // The web app says what it may do itself, and what somebody sent is shown with less.
     headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(HeaderValue::from_static(POLICY));
     // A page may say otherwise: without a referrer a browser calls its own forms' origin "null".
     headers.entry(header::REFERRER_POLICY).or_insert(HeaderValue::from_static("no-referrer"));

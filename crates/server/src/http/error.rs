@@ -4,6 +4,7 @@
 
 use axum::response::{IntoResponse, Response};
 use chatroom_domain::accounts::AccountError;
+use chatroom_domain::attachments::AttachmentError;
 use chatroom_domain::machines::MachineError;
 use chatroom_domain::messages::MessageError;
 use chatroom_domain::rooms::RoomError;
@@ -35,6 +36,7 @@ impl Error {
             Self::Account(error) => account(error),
             Self::Room(error) => room(error),
             Self::Message(error) => message(error),
+            Self::Attachment(error) => attachment(error),
             Self::Task(error) => task(error),
             Self::Machine(error) => machine(error),
             Self::Agent(error) => agent(error),
@@ -73,6 +75,9 @@ impl Error {
             Self::Account(AccountError::TooManyTries(_)) => Some("tries"),
             Self::Message(MessageError::TooLong) => Some("message_length"),
             Self::Message(MessageError::QueueFull) => Some("queued_messages"),
+            Self::Attachment(AttachmentError::TooLarge(..)) => Some("attachment_bytes"),
+            Self::Attachment(AttachmentError::TooMany) => Some("attachments"),
+            Self::Attachment(AttachmentError::TooManyWaiting) => Some("waiting_attachments"),
             Self::Task(TaskError::TooMany) => Some("active_tasks"),
             Self::Task(TaskError::HandoffLimit(_)) => Some("handoffs"),
             Self::Machine(MachineError::TooManyCommands) => Some("waiting_commands"),
@@ -217,6 +222,17 @@ fn message(error: &MessageError) -> (StatusCode, ErrorCode) {
         E::QueueFull => (StatusCode::CONFLICT, ErrorCode::TooManyTasks),
         E::Delivered => (StatusCode::CONFLICT, ErrorCode::MessageDelivered),
         E::Empty | E::TooLong | E::Terminator(_) | E::Nul => (StatusCode::BAD_REQUEST, ErrorCode::InvalidMessage),
+    }
+}
+
+fn attachment(error: &AttachmentError) -> (StatusCode, ErrorCode) {
+    use AttachmentError as E;
+    use StatusCode as S;
+    match error {
+        E::Unknown | E::BadName | E::TooMany => (S::BAD_REQUEST, ErrorCode::InvalidRequest),
+        E::TooLarge(..) => (S::PAYLOAD_TOO_LARGE, ErrorCode::TooLarge),
+        E::TooManyWaiting => (S::CONFLICT, ErrorCode::Conflict),
+        E::NotWaiting => (S::NOT_FOUND, ErrorCode::NotFound),
     }
 }
 

@@ -10,10 +10,11 @@ use std::time::Duration;
 
 use chatroom_domain::access::may_reach;
 use chatroom_domain::agents::{Prompt, PromptPurpose, PromptState};
+use chatroom_domain::attachments::Attachment;
 use chatroom_domain::commands::{Command, CommandEvent};
 use chatroom_domain::tasks::{Holder, Task};
 use chatroom_protocol::api::commands::CommandType;
-use chatroom_protocol::api::daemon::{CommandReceipt, PromptReceipt, PushPrompt};
+use chatroom_protocol::api::daemon::{CommandReceipt, PromptFile, PromptReceipt, PushPrompt};
 use chatroom_protocol::api::tasks::TaskState;
 use chatroom_protocol::{CommandId, MachineId, Role, RoomId, RunId};
 use chatroom_tunnel::Link;
@@ -172,7 +173,8 @@ async fn push_prompt(app: &App, peer: &Peer, prompt: Prompt) -> Result<Pushed, E
     }
     let path = format!("/agents/{}/prompts", prompt.run);
     let from = Some(agents::queue::from(&app.reader(), &prompt.purpose).await?);
-    let push = PushPrompt { prompt_id: prompt.id, text: prompt.text.clone(), from };
+    let files = files(app, &prompt).await?;
+    let push = PushPrompt { prompt_id: prompt.id, text: prompt.text.clone(), from, files };
     match peer.post::<PromptReceipt>(&path, &push).await {
         Ok(_) => {
             let mut work = app.begin().await?;
@@ -190,6 +192,21 @@ async fn push_prompt(app: &App, peer: &Peer, prompt: Prompt) -> Result<Pushed, E
             Ok(Pushed::LookAgain)
         }
     }
+}
+
+/// Returns what a machine is to bring along with a prompt: what is beside the message of a task.
+async fn files(app: &App, prompt: &Prompt) -> Result<Vec<PromptFile>, Error> {
+    let reader = app.reader();
+    let PromptPurpose::Task(task) = prompt.purpose else { return Ok(Vec::new()) };
+    let Some(run) = chatroom_store::runs::of(&reader, prompt.run).await? else { return Ok(Vec::new()) };
+    let Some(task) = chatroom_store::tasks::find(&reader, run.room, task).await? else { return Ok(Vec::new()) };
+    let beside = chatroom_store::attachments::of_messages(&reader, &[task.message]).await?;
+    let file = |attachment: Attachment| PromptFile {
+        attachment_id: attachment.id,
+        name: attachment.name.plain(),
+        size: attachment.size,
+    };
+    Ok(beside.into_iter().map(file).collect())
 }
 
 /// Returns whether a prompt is still about what it was made for.

@@ -9,6 +9,7 @@ use chatroom_store::Access;
 use chatroom_store::events::NewEvent;
 use chatroom_store::messages::Window;
 
+use super::attachments;
 use crate::app::Work;
 use crate::error::Error;
 use crate::tasks;
@@ -40,6 +41,7 @@ pub(crate) async fn say(work: &mut Work, room: &Room, said: Said) -> Result<Mess
         task: said.task,
         created_at: work.now,
         run: said.run,
+        attachments: Vec::new(),
     };
     chatroom_store::messages::insert(&work.tx, &message).await?;
     let event = NewEvent {
@@ -85,7 +87,13 @@ pub async fn send(work: &mut Work, caller: &Caller, room: &Room, body: SendMessa
         queued,
         run: caller.run(),
     };
-    let message = say(work, room, said).await?;
+    let mut message = say(work, room, said).await?;
+    if !body.attachments.is_empty() {
+        let Caller::Person { user, .. } = caller else {
+            return Err(Error::Forbidden("only people send files along; name where yours is instead"));
+        };
+        attachments::claim(work, *user, room, &mut message, &body.attachments).await?;
+    }
     match task_for {
         Some(role) if !queued => tasks::from_message(work, room, role, message).await,
         _ => Ok(message),
@@ -190,5 +198,6 @@ pub fn view(message: Message) -> MessageView {
         task_id: message.task,
         created_at: message.created_at,
         run_id: message.run,
+        attachments: message.attachments.iter().map(attachments::view).collect(),
     }
 }

@@ -1,5 +1,6 @@
 //! Rooms: making them, finding them, and what is said in them.
 
+pub mod attachments;
 pub mod list;
 pub mod messages;
 pub mod prompts;

@@ -123,6 +123,7 @@ pub fn task_prompt(room: &Room, role: &Role, task: &Task, message: &Message, pre
         Sender::System => "the platform".to_owned(),
     };
     let mut text = format!("Task {} for `{role}`, from {from}:\n\n{}\n", task.id, quote(&message.content));
+    text.push_str(&files(room, message, how));
     if how == Loop::Waiting {
         let _ = write!(
             text,
@@ -146,6 +147,28 @@ pub fn task_prompt(room: &Room, role: &Role, task: &Task, message: &Message, pre
     );
     if how == Loop::Waiting {
         let _ = write!(text, "\nThen wait for the next task, in the foreground:\n\n    {}\n", wait_command(room, role));
+    }
+    text
+}
+
+/// Tells of the files beside a message. To a managed run the machine brings them, and writes paths in place of the ids
+/// at the beginnings of these lines.
+fn files(room: &Room, message: &Message, how: Loop) -> String {
+    let Some(first) = message.attachments.first() else { return String::new() };
+    let get = |id: &str, name: &str| format!("chatroom room attachment --chatroom-id={} {id} --output {name}", room.id);
+    let mut text = match how {
+        Loop::Managed => "\nFiles that came with it, on this machine:\n\n".to_owned(),
+        Loop::Waiting => "\nFiles came with it. Get each with its command:\n\n".to_owned(),
+    };
+    for file in &message.attachments {
+        let _ = match how {
+            Loop::Managed => writeln!(text, "- {}  ({}, {} bytes)", file.id, file.media.as_str(), file.size),
+            Loop::Waiting => writeln!(text, "    {}", get(&file.id.to_string(), &file.name.plain())),
+        };
+    }
+    if how == Loop::Managed {
+        let command = get("ID", &first.name.plain());
+        let _ = write!(text, "\nA line that shows no path but an id: `{command}` with that id fetches it.\n");
     }
     text
 }
@@ -179,9 +202,10 @@ pub fn handed_off(room: &Room, role: &Role, target: &Target, how: Loop) -> Strin
 /// Prints a begun task again.
 pub fn started(room: &Room, role: &Role, task: &Task, message: &Message) -> String {
     format!(
-        "Task {} is in progress.\n\n{}\n\nWhen it is done:\n\n{}",
+        "Task {} is in progress.\n\n{}\n{}\nWhen it is done:\n\n{}",
         task.id,
         quote(&message.content),
+        files(room, message, Loop::Waiting),
         handoff_form(room, role, task)
     )
 }

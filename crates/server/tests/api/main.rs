@@ -5,6 +5,7 @@
 mod accounts;
 mod agents;
 mod arbitrary;
+mod attachments;
 mod base;
 mod bulk;
 mod commands;

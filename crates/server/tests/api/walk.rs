@@ -94,6 +94,7 @@ pub struct Things {
     instance: String,
     user: String,
     code: String,
+    attachment: String,
 }
 
 impl Things {
@@ -111,6 +112,7 @@ impl Things {
             instance: format!("inst_{ulid}"),
             user: format!("usr_{ulid}"),
             code: "BBBB-BBBB".into(),
+            attachment: format!("att_{ulid}"),
         }
     }
 
@@ -128,6 +130,7 @@ impl Things {
             ("instanceId", &self.instance),
             ("userId", &self.user),
             ("userCode", &self.code),
+            ("attachmentId", &self.attachment),
             ("permissionId", "perm_01HF7YAT000000000000000007"),
             ("promptId", "prm_01HF7YAT000000000000000007"),
             ("role", "builder"),
@@ -137,6 +140,9 @@ impl Things {
         }
         if path.ends_with("/search") {
             path.push_str("?text=x");
+        }
+        if path.ends_with("/attachments") {
+            path.push_str("?name=x");
         }
         assert!(!path.contains('{'), "{}: add its parameter to Things::path in walk.rs", route.name());
         path
@@ -210,7 +216,10 @@ impl Cast {
         let id = |path: String| path.rsplit('/').next().expect("an id").to_owned();
         let room = id(world.room(&alice, &["builder"]).await);
         let other_room = id(world.room(&alice, &["builder"]).await);
-        let said = alice.post(&format!("/api/chatrooms/{room}/messages"), json!({ "content": "x" })).await;
+        let file = alice.request(Method::POST, &format!("/api/chatrooms/{room}/attachments?name=x")).body("x");
+        let attachment = alice.send(file).await.text("attachmentId").to_owned();
+        let body = json!({ "content": "x", "attachments": [attachment] });
+        let said = alice.post(&format!("/api/chatrooms/{room}/messages"), body).await;
         let (machine_id, machine) = register(&alice).await;
         let (_, others_machine) = register(&bob).await;
         let command = alice.post(&format!("/api/machines/{machine_id}/commands"), json!({ "type": "ping" })).await;
@@ -232,6 +241,7 @@ impl Cast {
             instance: alice.instance.clone(),
             user: bob.id.clone(),
             code: "BCDF-GHJK".into(),
+            attachment,
         };
         Self { world, alice, bob, carol, things, other_room, machine, others_machine, run }
     }

@@ -2,6 +2,7 @@
 
 pub(crate) mod agent_configs;
 pub(crate) mod agents;
+pub(crate) mod attachments;
 pub(crate) mod commands;
 pub(crate) mod device_logins;
 pub(crate) mod events;

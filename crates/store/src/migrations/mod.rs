@@ -21,6 +21,7 @@ impl MigratorTrait for Migrations {
             Box::new(Script { name: "0008_rooms", sql: include_str!("0008_rooms.sql") }),
             Box::new(Script { name: "0009_read_marks", sql: include_str!("0009_read_marks.sql") }),
             Box::new(Script { name: "0010_message_runs", sql: include_str!("0010_message_runs.sql") }),
+            Box::new(Script { name: "0011_attachments", sql: include_str!("0011_attachments.sql") }),
         ]
     }
 }

@@ -1,14 +1,17 @@
 //! Rooms, messages, tasks and waiters, on both databases.
 
 use chatroom_domain::accounts::{Email, Instance, User};
+use chatroom_domain::attachments::{Attachment, Media};
 use chatroom_domain::messages::{Message, Sender};
 use chatroom_domain::rooms::{Instructions, Room};
 use chatroom_domain::tasks::{Holder, Task, Waiter};
 use chatroom_protocol::api::rooms::{MessageKind, Target};
 use chatroom_protocol::api::tasks::TaskState;
-use chatroom_protocol::{InstanceId, MachineId, MessageId, Role, RoomId, RunId, TaskId, Timestamp, UserId};
+use chatroom_protocol::{
+    AttachmentId, InstanceId, MachineId, MessageId, Role, RoomId, RunId, TaskId, Timestamp, UserId,
+};
 use chatroom_store::messages::Window;
-use chatroom_store::{Store, instances, messages, rooms, tasks, users, waiters};
+use chatroom_store::{Store, attachments, instances, messages, rooms, tasks, users, waiters};
 
 use crate::on_both;
 
@@ -65,6 +68,7 @@ fn message(room: RoomId, user: UserId, n: u128, position: i64, queued: bool) -> 
         task: None,
         created_at: NOW,
         run: n.is_multiple_of(3).then(|| RunId::from_parts(NOW, n)),
+        attachments: Vec::new(),
     }
 }
 
@@ -246,6 +250,55 @@ async fn a_write_that_is_not_committed_leaves_no_trace() {
         assert_eq!(rooms::list(&store.reader(), alice).await.unwrap(), []);
         // The writer is free again.
         store.begin().await.unwrap().commit().await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_attachment_waits_for_one_message_and_goes_with_it() {
+    on_both(|store| async move {
+        let (alice, own) = person(&store, 1).await;
+        let (bob, _) = person(&store, 2).await;
+        let made = room(&store, own, 1).await;
+        let bytes: Vec<u8> = (0..=255).collect();
+        let file = |n: u128| Attachment {
+            id: AttachmentId::from_parts(NOW, n),
+            room: made.id,
+            user: alice,
+            message: None,
+            name: "größe.png".parse().unwrap(),
+            media: Media::Png,
+            size: 256,
+            created_at: NOW,
+        };
+        let said = message(made.id, alice, 2, 1, true);
+        let tx = store.begin().await.unwrap();
+        for n in 1..=3 {
+            attachments::insert(&tx, &file(n), &bytes).await.unwrap();
+        }
+        messages::insert(&tx, &said).await.unwrap();
+        assert!(!attachments::claim(&tx, made.id, bob, file(1).id, said.id, 0).await.unwrap(), "it is not his");
+        assert!(attachments::claim(&tx, made.id, alice, file(2).id, said.id, 0).await.unwrap());
+        assert!(attachments::claim(&tx, made.id, alice, file(1).id, said.id, 1).await.unwrap());
+        assert!(!attachments::claim(&tx, made.id, alice, file(1).id, said.id, 2).await.unwrap(), "it is taken");
+        tx.commit().await.unwrap();
+
+        let reader = store.reader();
+        let beside = |n: u128| Attachment { message: Some(said.id), ..file(n) };
+        let found = messages::find(&reader, made.id, said.id).await.unwrap().unwrap();
+        assert_eq!(found.attachments, [beside(2), beside(1)], "in the order of their sender");
+        assert_eq!(messages::queue(&reader, made.id).await.unwrap()[0].attachments.len(), 2);
+        assert_eq!(attachments::bytes(&reader, file(2).id).await.unwrap(), Some(bytes));
+        assert_eq!(attachments::count_waiting(&reader, alice).await.unwrap(), 1);
+
+        let tx = store.begin().await.unwrap();
+        assert_eq!(attachments::prune(&tx, NOW, 9).await.unwrap(), 0);
+        assert_eq!(attachments::prune(&tx, NOW.plus_millis(1), 9).await.unwrap(), 1);
+        messages::delete_queued(&tx, made.id, said.id).await.unwrap();
+        tx.commit().await.unwrap();
+        for n in 1..=3 {
+            assert_eq!(attachments::find(&reader, made.id, file(n).id).await.unwrap(), None);
+        }
     })
     .await;
 }

@@ -1,5 +1,7 @@
 //! `/api/chatrooms`: rooms and messages.
 
+mod attachments;
+
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use chatroom_domain::rooms::Room;
@@ -29,6 +31,7 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(mark_read))
         .routes(routes!(send, read))
         .routes(routes!(edit_message, delete_message))
+        .merge(attachments::routes())
 }
 
 /// Makes a room.
