@@ -114,6 +114,23 @@ pub fn parse_content(text: &str) -> Result<String, MessageError> {
     Ok(text.trim_end().to_owned())
 }
 
+/// How many characters stand before and behind what was found.
+const AROUND: usize = 80;
+
+/// Returns the first place in `text` that has `wanted`, in either case of ASCII letters: on one line, with something
+/// before and behind it. Where it is not, the beginning.
+pub fn excerpt(text: &str, wanted: &str) -> String {
+    // Folding ASCII keeps every character where it is.
+    let at = text.to_ascii_lowercase().find(&wanted.to_ascii_lowercase()).unwrap_or(0);
+    let begin = text[..at].char_indices().rev().nth(AROUND - 1).map_or(0, |(begin, _)| begin);
+    let behind = (at + wanted.len()).min(text.len());
+    let behind = text.get(behind..).map_or(text.len(), |_| behind);
+    let end = text[behind..].char_indices().nth(AROUND).map_or(text.len(), |(end, _)| behind + end);
+    let line = text[begin..end].split_whitespace().collect::<Vec<_>>().join(" ");
+    let (before, after) = (if begin > 0 { "…" } else { "" }, if end < text.len() { "…" } else { "" });
+    format!("{before}{line}{after}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -135,5 +152,19 @@ mod tests {
         }
         assert_eq!(parse_content(&"é".repeat(LENGTH_LIMIT)).map(|t| t.len()), Ok(2 * LENGTH_LIMIT));
         assert_eq!(parse_content(&"a".repeat(LENGTH_LIMIT + 1)), Err(MessageError::TooLong));
+    }
+
+    #[test]
+    fn an_excerpt_shows_where_a_text_is() {
+        let long = format!("{} Needle\n in {}", "é".repeat(200), "ü".repeat(200));
+        for (text, wanted, expected) in [
+            ("find the Needle here", "needle", "find the Needle here".to_owned()),
+            ("a\n  b\tc", "B", "a b c".to_owned()),
+            ("größe", "SS", "größe".to_owned()),
+            ("", "x", String::new()),
+            (&long, "NEEDLE", format!("…{} Needle in {}…", "é".repeat(79), "ü".repeat(75))),
+        ] {
+            assert_eq!(excerpt(text, wanted), expected);
+        }
     }
 }

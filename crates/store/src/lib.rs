@@ -23,6 +23,7 @@ pub mod prompts;
 pub mod read_marks;
 pub mod rooms;
 pub mod runs;
+pub mod search;
 pub mod sessions;
 pub mod tasks;
 pub mod users;

@@ -7,6 +7,7 @@ use chatroom_protocol::api::attachments::AttachmentView;
 use chatroom_protocol::api::rooms::{
     CreateRoom, EditMessage, MarkRead, MessageView, Messages, RoomView, Rooms, SendMessage, UpdateRoom,
 };
+use chatroom_protocol::api::search::Found;
 use chatroom_protocol::{AttachmentId, MessageId, RoomId};
 
 use reqwest::Method;
@@ -71,6 +72,13 @@ impl Client {
     /// Says something.
     pub async fn send_message(&self, room: RoomId, body: &SendMessage) -> Result<MessageView, ApiError> {
         self.post(&format!("/api/chatrooms/{room}/messages"), body, Again::Never).await
+    }
+
+    /// Looks for a text in all rooms of the caller.
+    pub async fn search(&self, text: &str, limit: u64) -> Result<Found, ApiError> {
+        let mut query = url::form_urlencoded::Serializer::new(String::new());
+        query.append_pair("q", text).append_pair("limit", &limit.to_string());
+        self.get(&format!("/api/search?{}", query.finish())).await
     }
 
     /// Sends a file for a message to come.

@@ -1,5 +1,7 @@
 //! `chatroom room`: rooms and their roles.
 
+mod search;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -23,6 +25,8 @@ pub enum Room {
     List(List),
     /// Show a room.
     Show(Show),
+    /// Find rooms by name, and messages in all of your rooms by text.
+    Search(search::Search),
     /// Mark everything that was said in a room as read.
     Read(Show),
     /// Save a file that came with a message.
@@ -128,6 +132,7 @@ pub async fn run(verb: Room, shell: &Shell) -> Result<ExitCode> {
         Room::Create(verb) => create(verb, shell).await,
         Room::List(verb) => list(&verb, shell).await,
         Room::Show(verb) => show(verb, shell).await,
+        Room::Search(verb) => search::run(&verb, shell).await,
         Room::Read(verb) => read(&verb, shell).await,
         Room::Attachment(verb) => attachment(&verb, shell).await,
         Room::Rename(verb) => rename(verb, shell).await,

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::desk::Desk;
 
-const VERBS: [&str; 65] = [
+const VERBS: [&str; 66] = [
     "",
     "up",
     "server",
@@ -23,6 +23,7 @@ const VERBS: [&str; 65] = [
     "room create",
     "room list",
     "room show",
+    "room search",
     "room read",
     "room attachment",
     "room rename",

@@ -40,6 +40,11 @@ async fn a_person_makes_a_room_and_speaks_in_it() {
     let gone = desk.run(&format!("message remove --chatroom-id={room} {waits}")).await.exits(1);
     assert!(gone.err.contains("not_found"), "{}", gone.all());
 
+    let found = desk.run("room search ONE").await.exits(0);
+    assert!(found.out.contains("user in hello") && found.out.contains("    one"), "{}", found.all());
+    let none = desk.run("room search nowhere").await.exits(0);
+    assert!(none.out.is_empty() && none.err.contains("Nothing has that text"), "{}", none.all());
+
     let wrong =
         desk.run(&format!("message send --chatroom-id={room} --content=x --target-role=painter")).await.exits(1);
     assert!(wrong.err.contains("builder, reviewer") && wrong.err.contains("unknown_role"), "{}", wrong.all());

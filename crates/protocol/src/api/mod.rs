@@ -9,6 +9,7 @@ pub mod events;
 pub mod machines;
 pub mod reports;
 pub mod rooms;
+pub mod search;
 pub mod tasks;
 pub mod terminal;
 pub mod transcripts;

@@ -20,6 +20,7 @@ mod meter;
 mod openapi;
 mod pages;
 mod rooms;
+mod search;
 mod tasks;
 mod transcripts;
 
@@ -47,6 +48,7 @@ fn api() -> OpenApiRouter<App> {
         .merge(accounts::routes())
         .merge(events::routes())
         .merge(rooms::routes())
+        .merge(search::routes())
         .merge(tasks::routes())
         .merge(machines::routes())
         .merge(commands::routes())

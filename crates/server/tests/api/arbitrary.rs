@@ -114,6 +114,7 @@ fn tries() -> impl Strategy<Value = Try> {
         "from",
         "event",
         "search",
+        "q",
         "archived",
     ];
     let query = prop::collection::vec((prop::sample::select(names.to_vec()), text()), 0..3);

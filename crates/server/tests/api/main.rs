@@ -22,6 +22,7 @@ mod retention;
 mod room_life;
 mod room_list;
 mod rooms;
+mod search;
 mod stage;
 mod steering;
 mod tasks;

@@ -139,7 +139,7 @@ impl Things {
             path = path.replace(&format!("{{{parameter}}}"), value);
         }
         if path.ends_with("/search") {
-            path.push_str("?text=x");
+            path.push_str(if path == "/api/search" { "?q=x" } else { "?text=x" });
         }
         if path.ends_with("/attachments") {
             path.push_str("?name=x");
