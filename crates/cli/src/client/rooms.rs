@@ -10,7 +10,7 @@ use chatroom_protocol::api::rooms::{
 use chatroom_protocol::api::search::Found;
 use chatroom_protocol::{AttachmentId, MessageId, RoomId};
 
-use reqwest::Method;
+use reqwest::{Method, Response};
 
 use super::{Again, ApiError, Client, PATIENCE};
 
@@ -72,6 +72,18 @@ impl Client {
     /// Says something.
     pub async fn send_message(&self, room: RoomId, body: &SendMessage) -> Result<MessageView, ApiError> {
         self.post(&format!("/api/chatrooms/{room}/messages"), body, Again::Never).await
+    }
+
+    /// Opens the export of a room.
+    pub async fn export(&self, room: RoomId, format: &str) -> Result<Response, ApiError> {
+        let path = format!("/api/chatrooms/{room}/export?format={format}");
+        self.send(Method::GET, &path, None::<&()>, Again::Harmless, FILE_PATIENCE).await
+    }
+
+    /// Returns the next piece of what was opened.
+    pub async fn piece(&self, response: &mut Response) -> Result<Option<Vec<u8>>, ApiError> {
+        let chunk = response.chunk().await.map_err(|error| self.unreachable(&error))?;
+        Ok(chunk.map(|chunk| chunk.to_vec()))
     }
 
     /// Looks for a text in all rooms of the caller.

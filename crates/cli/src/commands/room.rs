@@ -1,5 +1,6 @@
 //! `chatroom room`: rooms and their roles.
 
+mod export;
 mod search;
 
 use std::path::PathBuf;
@@ -29,6 +30,8 @@ pub enum Room {
     Search(search::Search),
     /// Mark everything that was said in a room as read.
     Read(Show),
+    /// Write a whole room down, as a document.
+    Export(export::Export),
     /// Save a file that came with a message.
     Attachment(Attachment),
     /// Give a room another name.
@@ -134,6 +137,7 @@ pub async fn run(verb: Room, shell: &Shell) -> Result<ExitCode> {
         Room::Show(verb) => show(verb, shell).await,
         Room::Search(verb) => search::run(&verb, shell).await,
         Room::Read(verb) => read(&verb, shell).await,
+        Room::Export(verb) => export::run(&verb, shell).await,
         Room::Attachment(verb) => attachment(&verb, shell).await,
         Room::Rename(verb) => rename(verb, shell).await,
         Room::Instructions(Instructions::Show(verb)) => instructions(&verb, shell).await,

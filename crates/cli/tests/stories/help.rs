@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::desk::Desk;
 
-const VERBS: [&str; 66] = [
+const VERBS: [&str; 67] = [
     "",
     "up",
     "server",
@@ -25,6 +25,7 @@ const VERBS: [&str; 66] = [
     "room show",
     "room search",
     "room read",
+    "room export",
     "room attachment",
     "room rename",
     "room instructions",

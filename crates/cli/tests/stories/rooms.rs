@@ -71,6 +71,12 @@ async fn a_person_instructs_the_agents_of_a_room_and_puts_it_away() {
     desk.run(&format!("room archive --chatroom-id {room}")).await.exits(0);
     let list = desk.run("room list").await.exits(0);
     assert!(!list.out.contains(&room), "{}", list.all());
+    let printed = desk.run(&format!("room export --chatroom-id {room}")).await.exits(0);
+    assert!(printed.out.starts_with("# goodbye\n"), "{}", printed.all());
+    desk.run(&format!("room export --chatroom-id {room} --format json --output room.json")).await.exits(0);
+    let saved = std::fs::read_to_string(desk.work_dir().join("room.json")).unwrap();
+    let saved: serde_json::Value = serde_json::from_str(&saved).unwrap();
+    assert_eq!((&saved["chatroom"]["name"], &saved["messages"]), (&json!("goodbye"), &json!([])));
     let refused = desk.run(&format!("message send --chatroom-id {room} --content hi")).await.exits(1);
     assert!(refused.err.contains("room_archived") && refused.err.contains("room unarchive"), "{}", refused.all());
     desk.run(&format!("room unarchive --chatroom-id {room}")).await.exits(0);

@@ -266,3 +266,14 @@ pub struct EditMessage {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target_role: Option<Role>,
 }
+
+/// `GET /api/chatrooms/{chatroomId}/export?format=json`
+#[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Export {
+    /// The room.
+    pub chatroom: RoomView,
+    /// Everything that was said, in order.
+    pub messages: Vec<MessageView>,
+    /// What waits to become a task, in order.
+    pub queue: Vec<MessageView>,
+}

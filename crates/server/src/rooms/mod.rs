@@ -1,13 +1,14 @@
 //! Rooms: making them, finding them, and what is said in them.
 
 pub mod attachments;
+pub mod export;
 pub mod list;
 pub mod messages;
 pub mod prompts;
 
 use chatroom_domain::access::{Caller, may_instruct};
 use chatroom_domain::rooms::{self, Instructions, Room, RoomError};
-use chatroom_protocol::api::rooms::{CreateRoom, UpdateRoom};
+use chatroom_protocol::api::rooms::{CreateRoom, RoomView, UpdateRoom};
 use chatroom_protocol::{Role, RoomId, UserId};
 use chatroom_store::Access;
 use chatroom_store::events::NewEvent;
@@ -142,4 +143,20 @@ pub fn check_role(caller: &Caller, room: &Room, role: &Role) -> Result<(), Error
         return Err(Error::Forbidden("inside a run you speak for your own role only"));
     }
     Ok(room.role(role)?)
+}
+
+/// Shows a room.
+pub fn view(room: Room) -> RoomView {
+    let instructions = room.instructions.filter(|said| !said.text.is_empty());
+    RoomView {
+        chatroom_id: room.id,
+        instance_id: room.instance,
+        name: room.name,
+        roles: room.roles,
+        entry: room.entry,
+        created_at: room.created_at,
+        instructions_by: instructions.as_ref().map(|said| said.by),
+        instructions: instructions.map(|said| said.text),
+        archived_at: room.archived_at,
+    }
 }

@@ -114,6 +114,7 @@ fn tries() -> impl Strategy<Value = Try> {
         "from",
         "event",
         "search",
+        "format",
         "q",
         "archived",
     ];

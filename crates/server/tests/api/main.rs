@@ -12,6 +12,7 @@ mod commands;
 mod credentials;
 mod devices;
 mod events;
+mod export;
 mod forged;
 mod limits;
 mod machines;

@@ -2,16 +2,18 @@
 
 mod attachments;
 
+use axum::body::Body;
 use axum::extract::{Path, Query, State};
-use axum::http::StatusCode;
-use chatroom_domain::rooms::Room;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
 use chatroom_protocol::api::Done;
 use chatroom_protocol::api::rooms::{
-    CreateRoom, EditMessage, MarkRead, MessageView, Messages, RoomView, Rooms, SendMessage, UpdateRoom,
+    CreateRoom, EditMessage, Export, MarkRead, MessageView, Messages, RoomView, Rooms, SendMessage, UpdateRoom,
 };
 use chatroom_protocol::{MessageId, Problem, Role, RoomId};
 use chatroom_store::messages::Window;
 use chatroom_store::read_marks::Which;
+use futures_util::TryStreamExt as _;
 use serde::Deserialize;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -21,7 +23,7 @@ use crate::error::Error;
 use crate::http::Json;
 use crate::http::caller::{AnyCaller, Person};
 use crate::limits;
-use crate::rooms::{self, list, messages};
+use crate::rooms::{self, export, list, messages};
 
 /// The routes of this resource.
 pub fn routes() -> OpenApiRouter<App> {
@@ -31,6 +33,7 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(mark_read))
         .routes(routes!(send, read))
         .routes(routes!(edit_message, delete_message))
+        .routes(routes!(export_room))
         .merge(attachments::routes())
 }
 
@@ -45,7 +48,7 @@ async fn create(
     let mut work = app.begin().await?;
     let room = rooms::create(&mut work, person.user, body).await?;
     work.commit().await?;
-    Ok((StatusCode::CREATED, Json(view(room))))
+    Ok((StatusCode::CREATED, Json(rooms::view(room))))
 }
 
 /// Which rooms are asked for.
@@ -100,7 +103,7 @@ async fn show(
     State(app): State<App>,
     Path(id): Path<RoomId>,
 ) -> Result<Json<RoomView>, Error> {
-    Ok(Json(view(rooms::for_caller(&app.reader(), &caller, id).await?)))
+    Ok(Json(rooms::view(rooms::for_caller(&app.reader(), &caller, id).await?)))
 }
 
 /// Renames a room, tells its agents something for good, puts it away or brings it back.
@@ -119,7 +122,7 @@ async fn update(
     let mut work = app.begin().await?;
     let room = rooms::update(&mut work, person.user, id, body).await?;
     work.commit().await?;
-    Ok(Json(view(room)))
+    Ok(Json(rooms::view(room)))
 }
 
 /// Says something. A person's message becomes a task, at once or from the queue; an agent's is a note.
@@ -211,17 +214,47 @@ async fn delete_message(
     Ok(Json(Done { changed }))
 }
 
-fn view(room: Room) -> RoomView {
-    let instructions = room.instructions.filter(|said| !said.text.is_empty());
-    RoomView {
-        chatroom_id: room.id,
-        instance_id: room.instance,
-        name: room.name,
-        roles: room.roles,
-        entry: room.entry,
-        created_at: room.created_at,
-        instructions_by: instructions.as_ref().map(|said| said.by),
-        instructions: instructions.map(|said| said.text),
-        archived_at: room.archived_at,
-    }
+/// How an export is written.
+#[derive(Debug, Clone, Copy, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "lowercase")]
+enum ExportFormat {
+    /// For people.
+    Markdown,
+    /// For programs.
+    Json,
+}
+
+/// How an export is asked for.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct ExportQuery {
+    /// `markdown` for people, which it is if omitted, or `json`: an object with the room, its messages and its queue.
+    #[param(inline)]
+    format: Option<ExportFormat>,
+}
+
+/// Writes a whole room down, as a file to keep. Where that breaks off, so does the connection.
+#[utoipa::path(get, path = "/api/chatrooms/{chatroomId}/export", tag = "rooms", security(("session" = [])),
+    params(("chatroomId" = RoomId, Path), ExportQuery),
+    responses((status = 200, content((String = "text/markdown"), (Export = "application/json"))),
+        (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+async fn export_room(
+    person: Person,
+    State(app): State<App>,
+    Path(id): Path<RoomId>,
+    Query(query): Query<ExportQuery>,
+) -> Result<Response, Error> {
+    let room = rooms::find(&app.reader(), id, person.user).await?;
+    let (format, kind, ending) = match query.format.unwrap_or(ExportFormat::Markdown) {
+        ExportFormat::Markdown => (export::Format::Markdown, "text/markdown; charset=utf-8", "md"),
+        ExportFormat::Json => (export::Format::Json, "application/json", "json"),
+    };
+    let disposition = format!("attachment; filename=\"{}.{ending}\"", room.id);
+    let disposition = HeaderValue::try_from(disposition)
+        .map_err(|_| Error::Internal("the name of an export could not be written".into()))?;
+    let headers = [(header::CONTENT_TYPE, HeaderValue::from_static(kind)), (header::CONTENT_DISPOSITION, disposition)];
+    let pieces = export::export(&app, room, format).inspect_err(|error| {
+        tracing::error!(%error, "the export of a room broke off");
+    });
+    Ok((headers, Body::from_stream(pieces)).into_response())
 }
