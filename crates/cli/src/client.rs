@@ -7,6 +7,7 @@
 
 mod accounts;
 mod agents;
+mod events;
 mod machines;
 pub mod rooms;
 mod tasks;

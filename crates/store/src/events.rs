@@ -6,12 +6,13 @@
 
 use chatroom_protocol::api::events::EventView;
 use chatroom_protocol::{InstanceId, MachineId, Role, RoomId, Timestamp, UserId};
-use sea_orm::sea_query::{Expr, ExprTrait as _};
+use sea_orm::sea_query::{Expr, ExprTrait as _, LikeExpr};
 use sea_orm::{
     ActiveModelTrait, ActiveValue::Set, ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
 };
 
 use crate::entities::{events, instances};
+use crate::like::escaped;
 use crate::row::{parse, parse_option};
 use crate::{Access, StoreError, Tx};
 
@@ -97,11 +98,7 @@ pub async fn read(
     let rows = events::Entity::find()
         .filter(events::Column::InstanceId.eq(instance.to_string()))
         .filter(events::Column::Position.gt(after))
-        .filter(
-            Condition::any()
-                .add(events::Column::PrivateTo.is_null())
-                .add(events::Column::PrivateTo.eq(reader.to_string())),
-        )
+        .filter(seen_by(reader))
         .order_by_asc(events::Column::Position)
         .limit(limit)
         .all(db.connection())
@@ -110,6 +107,77 @@ pub async fn read(
     let seen = rows.last().map_or(after, |row| row.position);
     let next = if full { seen } else { Ord::max(seen, feed.feed_position) };
     Ok(Page::Events(rows.into_iter().map(view).collect::<Result<_, _>>()?, next))
+}
+
+/// Which events are looked for, back from a position.
+#[derive(Debug, Clone, Default)]
+pub struct Past {
+    /// Only those before this position.
+    pub before: i64,
+    /// Only those about this room.
+    pub room: Option<RoomId>,
+    /// Only those about this machine.
+    pub machine: Option<MachineId>,
+    /// Only what this person did.
+    pub user: Option<UserId>,
+    /// Only those of this kind, such as `task.completed`, or of this noun, such as `task`.
+    pub kind: Option<String>,
+    /// Only those at this time or later.
+    pub since: Option<Timestamp>,
+    /// Only those at this time or earlier.
+    pub until: Option<Timestamp>,
+    /// At most so many.
+    pub limit: u64,
+}
+
+/// Reads what `reader` may see of a feed backwards, the newest first, with the names of who did it; and where to read on,
+/// 0 if nothing older is there.
+pub async fn past(
+    db: &impl Access,
+    instance: InstanceId,
+    reader: UserId,
+    which: &Past,
+) -> Result<(Vec<EventView>, i64), StoreError> {
+    let mut query = events::Entity::find()
+        .filter(events::Column::InstanceId.eq(instance.to_string()))
+        .filter(events::Column::Position.lt(which.before))
+        .filter(seen_by(reader));
+    let equal = [
+        (events::Column::RoomId, which.room.map(|id| id.to_string())),
+        (events::Column::MachineId, which.machine.map(|id| id.to_string())),
+        (events::Column::UserId, which.user.map(|id| id.to_string())),
+    ];
+    for (column, wanted) in equal {
+        if let Some(wanted) = wanted {
+            query = query.filter(column.eq(wanted));
+        }
+    }
+    if let Some(kind) = &which.kind {
+        let of_noun = LikeExpr::new(format!("{}.%", escaped(kind))).escape('\\');
+        let of_noun = Expr::col(events::Column::Kind).like(of_noun);
+        query = query.filter(Condition::any().add(events::Column::Kind.eq(kind)).add(of_noun));
+    }
+    if let Some(since) = which.since {
+        query = query.filter(events::Column::At.gte(since.0));
+    }
+    if let Some(until) = which.until {
+        query = query.filter(events::Column::At.lte(until.0));
+    }
+    let rows = query.order_by_desc(events::Column::Position).limit(which.limit).all(db.connection()).await?;
+    let full = u64::try_from(rows.len()).is_ok_and(|found| found == which.limit);
+    let next = rows.last().filter(|_| full).map_or(0, |row| row.position);
+    let mut views = rows.into_iter().map(view).collect::<Result<Vec<_>, _>>()?;
+    let who: Vec<UserId> = views.iter().filter_map(|event| event.user_id).collect();
+    let names = crate::users::names(db, &who).await?;
+    for event in &mut views {
+        event.user_name = event.user_id.and_then(|id| names.get(&id).cloned());
+    }
+    Ok((views, next))
+}
+
+/// What concerns one person's machine alone is shown to that person alone.
+fn seen_by(reader: UserId) -> Condition {
+    Condition::any().add(events::Column::PrivateTo.is_null()).add(events::Column::PrivateTo.eq(reader.to_string()))
 }
 
 /// Forgets events older than `before`, of each feed at most `limit`; returns how many.
@@ -147,6 +215,7 @@ fn view(row: events::Model) -> Result<EventView, StoreError> {
         at: Timestamp(row.at),
         kind: row.kind,
         user_id: parse_option(TABLE, row.user_id.as_deref())?,
+        user_name: None,
         chatroom_id: parse_option(TABLE, row.room_id.as_deref())?,
         role: row.role.as_deref().map(|role| parse(TABLE, role)).transpose()?,
         machine_id: parse_option(TABLE, row.machine_id.as_deref())?,

@@ -1,5 +1,7 @@
 //! People.
 
+use std::collections::{BTreeSet, HashMap};
+
 use chatroom_domain::accounts::{Email, User};
 use chatroom_protocol::{Timestamp, UserId};
 use sea_orm::sea_query::Expr;
@@ -23,6 +25,16 @@ pub async fn insert(tx: &Tx, user: &User, password_hash: Option<String>, at: Tim
     .insert(tx.connection())
     .await?;
     Ok(())
+}
+
+/// Returns what others see of these people.
+pub async fn names(db: &impl Access, ids: &[UserId]) -> Result<HashMap<UserId, String>, StoreError> {
+    let ids: BTreeSet<String> = ids.iter().map(UserId::to_string).collect();
+    if ids.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let rows = users::Entity::find().filter(users::Column::Id.is_in(ids)).all(db.connection()).await?;
+    rows.into_iter().map(|row| Ok((parse(TABLE, &row.id)?, row.name))).collect()
 }
 
 /// Looks up a person.

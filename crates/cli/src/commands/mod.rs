@@ -1,5 +1,6 @@
 //! The verbs, one file each.
 
+mod activity;
 mod admin;
 mod agent;
 mod auth;
@@ -63,6 +64,8 @@ pub enum Verb {
     /// Look at tasks.
     #[command(subcommand)]
     Task(task::Task),
+    /// Show what happened, who did it, and how it went.
+    Activity(activity::Activity),
     /// Start, watch, steer and stop agents.
     #[command(subcommand)]
     Agent(agent::Agent),
@@ -105,6 +108,7 @@ pub async fn run(verb: Verb, shell: &Shell) -> Result<ExitCode> {
         Verb::Message(message::Message::Remove(verb)) => message::remove(&verb, shell).await,
         Verb::Message(message::Message::List(verb)) | Verb::Messages(verb) => message::list(verb, shell).await,
         Verb::Task(verb) => task::run(verb, shell).await,
+        Verb::Activity(verb) => activity::run(verb, shell).await,
         Verb::Agent(verb) => agent::run(verb, shell).await,
         Verb::Machine(verb) => machine::run(verb, shell).await,
         Verb::WaitForTask(verb) => wait_for_task::run(verb, shell).await,

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::desk::Desk;
 
-const VERBS: [&str; 67] = [
+const VERBS: [&str; 68] = [
     "",
     "up",
     "server",
@@ -44,6 +44,7 @@ const VERBS: [&str; 67] = [
     "task list",
     "task approve",
     "task read",
+    "activity",
     "agent",
     "agent list",
     "agent start",

@@ -77,6 +77,10 @@ async fn a_person_instructs_the_agents_of_a_room_and_puts_it_away() {
     let saved = std::fs::read_to_string(desk.work_dir().join("room.json")).unwrap();
     let saved: serde_json::Value = serde_json::from_str(&saved).unwrap();
     assert_eq!((&saved["chatroom"]["name"], &saved["messages"]), (&json!("goodbye"), &json!([])));
+    let told = desk.run(&format!("activity --chatroom-id {room} --kind room")).await.exits(0);
+    let lines: Vec<_> = told.out.lines().collect();
+    assert!(lines[1].contains("room.archived") && lines[1].contains("ada"), "{}", told.all());
+    assert!(lines[2].contains("room.renamed") && lines[2].ends_with("goodbye"), "{}", told.all());
     let refused = desk.run(&format!("message send --chatroom-id {room} --content hi")).await.exits(1);
     assert!(refused.err.contains("room_archived") && refused.err.contains("room unarchive"), "{}", refused.all());
     desk.run(&format!("room unarchive --chatroom-id {room}")).await.exits(0);

@@ -17,6 +17,9 @@ pub struct EventView {
     /// Who did it, where a person did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user_id: Option<UserId>,
+    /// What others see of them; told where the feed is read backwards.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_name: Option<String>,
     /// The room it is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub chatroom_id: Option<RoomId>,
@@ -40,8 +43,8 @@ pub struct EventView {
 pub struct Events {
     /// Whose feed this is.
     pub instance_id: InstanceId,
-    /// In order of position.
+    /// In order of position; where the feed is read backwards, the newest first.
     pub events: Vec<EventView>,
-    /// Where to read on: `after=` this.
+    /// Where to read on: `after=` this, or `before=` this. Read backwards, 0 says that nothing older is kept.
     pub next: i64,
 }

@@ -8,9 +8,9 @@ use axum::extract::{Query, State};
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use chatroom_protocol::api::events::{EventView, Events};
-use chatroom_protocol::{InstanceId, Problem};
+use chatroom_protocol::{InstanceId, MachineId, Problem, RoomId, Timestamp, UserId};
 use chatroom_store::Reader;
-use chatroom_store::events::{self, Page};
+use chatroom_store::events::{self, Page, Past};
 use futures_util::stream;
 use serde::Deserialize;
 use tokio::sync::watch;
@@ -44,6 +44,21 @@ struct FeedQuery {
     /// Only events after this position, or `now` for those to come; from the oldest that is kept if omitted.
     #[param(value_type = Option<String>)]
     after: Option<After>,
+    /// Backwards, the newest first: only events before this position; one past the last begins with the newest. The
+    /// filters below are for reading backwards.
+    before: Option<i64>,
+    /// Only what is about this room.
+    chatroom: Option<RoomId>,
+    /// Only what is about this machine.
+    machine: Option<MachineId>,
+    /// Only what this person did.
+    user: Option<UserId>,
+    /// Only this kind, such as `task.completed`, or this noun, such as `task`.
+    kind: Option<String>,
+    /// Only from this time on, in Unix milliseconds.
+    since: Option<Timestamp>,
+    /// Only up to this time, in Unix milliseconds.
+    until: Option<Timestamp>,
     /// At most so many, 1 to 500; 100 if omitted. A stream has no limit.
     limit: Option<u64>,
 }
@@ -73,6 +88,8 @@ impl TryFrom<String> for After {
 /// With `Accept: text/event-stream` it goes on as a stream whose event ids are positions, so that a reader
 /// resumes with `Last-Event-ID`. Where the feed no longer reaches back that far, the answer is 410
 /// `feed_truncated`, and `state` says after which position to go on.
+///
+/// With `before` it is an audit page: the newest first, filtered, with the names of those who did it.
 #[utoipa::path(get, path = "/api/events", tag = "events", security(("session" = [])), params(FeedQuery),
     responses((status = 200, content((Events = "application/json"), (String = "text/event-stream"))),
         (status = "4XX", body = Problem, content_type = "application/problem+json")))]
@@ -89,6 +106,18 @@ async fn read(
     };
     let accepts = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
     let streams = accepts.contains("text/event-stream");
+    if let Some(before) = query.before {
+        if streams || query.after.is_some() {
+            return Err(Error::Invalid(
+                "a feed is read backwards in pages: `before` goes without `after` or a stream".into(),
+            ));
+        }
+        let (events, next) = events::past(&reader, instance, person.user, &past(query, before)?).await?;
+        return Ok(Json(Events { instance_id: instance, events, next }).into_response());
+    }
+    if query.filters() {
+        return Err(Error::Invalid("the feed is filtered where it is read backwards: add `before`".into()));
+    }
     let resumed = headers.get("last-event-id").filter(|_| streams).map(|id| {
         let id = id.to_str().ok().and_then(|id| id.parse().ok());
         id.ok_or_else(|| Error::Invalid("Last-Event-ID must be a position of the feed".into()))
@@ -121,6 +150,34 @@ async fn read(
         }
         Page::Events(found, next) => Ok(Json(Events { instance_id: instance, events: found, next }).into_response()),
     }
+}
+
+impl FeedQuery {
+    fn filters(&self) -> bool {
+        self.chatroom.is_some()
+            || self.machine.is_some()
+            || self.user.is_some()
+            || self.kind.is_some()
+            || self.since.is_some()
+            || self.until.is_some()
+    }
+}
+
+fn past(query: FeedQuery, before: i64) -> Result<Past, Error> {
+    let fits = |kind: &String| kind.chars().all(|c| c.is_ascii_lowercase() || matches!(c, '.' | '-' | '_'));
+    if query.kind.as_ref().is_some_and(|kind| !fits(kind)) {
+        return Err(Error::Invalid("a kind has small letters, dots and dashes, such as task.completed".into()));
+    }
+    Ok(Past {
+        before,
+        room: query.chatroom,
+        machine: query.machine,
+        user: query.user,
+        kind: query.kind,
+        since: query.since,
+        until: query.until,
+        limit: limits::page(query.limit, PAGE)?,
+    })
 }
 
 /// One open stream.

@@ -136,3 +136,41 @@ async fn a_reader_who_was_away_too_long_learns_where_to_go_on() {
     let kept = alice.get("/api/events").await.body;
     assert_eq!(kinds(&kept["events"]), [(5, "room.created")]);
 }
+
+#[tokio::test]
+async fn an_audit_page_goes_back_and_says_who_did_what() {
+    let world = World::start().await;
+    let (alice, bob) = (world.user("alice").await, world.user("bob").await);
+    world.befriend(&alice, &bob).await;
+    let room = world.room(&alice, &["builder"]).await;
+    let id = room.rsplit('/').next().unwrap().to_owned();
+    bob.patch(&room, json!({ "name": "renamed" })).await;
+    make_room(&alice, "other").await;
+    let newest = 9_007_199_254_740_991_i64;
+    let path = format!("/api/events?instance={}&before={newest}", alice.instance);
+
+    let about = bob.get(&format!("{path}&chatroom={id}")).await.body;
+    let told: Vec<_> =
+        about["events"].as_array().unwrap().iter().map(|event| (&event["kind"], &event["userName"])).collect();
+    assert_eq!(told, [(&json!("room.renamed"), &json!("bob")), (&json!("room.created"), &json!("alice"))]);
+    assert_eq!((&about["next"], &about["events"][0]["outcome"]), (&json!(0), &json!("renamed")));
+
+    let first = alice.get(&format!("{path}&kind=room&limit=2")).await.body;
+    let kinds: Vec<_> =
+        first["events"].as_array().unwrap().iter().map(|event| event["kind"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["room.created", "room.renamed"]);
+    let rest = format!("/api/events?instance={}&before={}&kind=room&limit=2", alice.instance, first["next"]);
+    let rest = alice.get(&rest).await.body;
+    assert_eq!((rest["events"].as_array().map(Vec::len), &rest["next"]), (Some(1), &json!(0)));
+
+    let his = bob.get(&format!("{path}&user={}", bob.id)).await.body;
+    assert!(his["events"].as_array().unwrap().iter().all(|event| event["userId"] == json!(bob.id)), "{his}");
+    let hers = bob.get(&format!("{path}&kind=session")).await.body;
+    assert_eq!(hers["events"], json!([]), "her sessions are hers to see");
+    let at = about["events"][0]["at"].as_i64().unwrap();
+    let later = alice.get(&format!("{path}&since={}", at + 3_600_000)).await.body;
+    assert_eq!(later["events"], json!([]));
+    for wrong in ["kind=room", "before=5&after=1", "before=5&kind=a%00", "before=5&limit=0", "chatroom=x&before=5"] {
+        assert_eq!(alice.get(&format!("/api/events?{wrong}")).await.text("code"), "invalid_request", "{wrong}");
+    }
+}

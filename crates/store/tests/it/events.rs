@@ -1,8 +1,8 @@
 //! The feed, on both databases.
 
 use chatroom_domain::accounts::{Email, Instance, User};
-use chatroom_protocol::{InstanceId, Timestamp, UserId};
-use chatroom_store::events::{NewEvent, Page, append, prune, read};
+use chatroom_protocol::{InstanceId, RoomId, Timestamp, UserId};
+use chatroom_store::events::{NewEvent, Page, Past, append, past, prune, read};
 use chatroom_store::{Store, instances, users};
 
 use crate::on_both;
@@ -76,6 +76,48 @@ async fn a_pruned_feed_says_where_it_begins_now() {
         let reader = store.reader();
         assert_eq!(read(&reader, own, alice, 1, 10).await.unwrap(), Page::Truncated(2));
         assert_eq!(positions(&read(&reader, own, alice, 2, 10).await.unwrap()), (vec![3, 4], 4));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_feed_is_read_backwards_in_parts() {
+    on_both(|store| async move {
+        let (alice, own) = person(&store, 1).await;
+        let (bob, _) = person(&store, 2).await;
+        let room = RoomId::from_parts(NOW, 1);
+        let tx = store.begin().await.unwrap();
+        for (at, kind, private_to, user, room) in [
+            (0, "task.pending", None, Some(alice), Some(room)),
+            (1, "task.completed", None, None, Some(room)),
+            (2, "tasks", Some(bob), Some(bob), None),
+            (3, "machine.renamed", Some(alice), Some(alice), None),
+            (4, "task.pending", None, Some(bob), None),
+        ] {
+            let event = NewEvent { kind, private_to, user, room, ..NewEvent::default() };
+            append(&tx, own, NOW.plus_millis(at), event).await.unwrap();
+        }
+        tx.commit().await.unwrap();
+        let reader = store.reader();
+        let all = Past { before: i64::MAX, limit: 9, ..Past::default() };
+        for (which, expected) in [
+            (all.clone(), (vec![5, 4, 2, 1], 0)),
+            (Past { limit: 2, ..all.clone() }, (vec![5, 4], 4)),
+            (Past { limit: 2, before: 4, ..all.clone() }, (vec![2, 1], 1)),
+            (Past { kind: Some("task".into()), ..all.clone() }, (vec![5, 2, 1], 0)),
+            (Past { kind: Some("task.pending".into()), ..all.clone() }, (vec![5, 1], 0)),
+            (Past { kind: Some("t_sk".into()), ..all.clone() }, (vec![], 0)),
+            (Past { room: Some(room), ..all.clone() }, (vec![2, 1], 0)),
+            (Past { user: Some(bob), ..all.clone() }, (vec![5], 0)),
+            (Past { since: Some(NOW.plus_millis(1)), until: Some(NOW.plus_millis(3)), ..all.clone() }, (vec![4, 2], 0)),
+        ] {
+            let (events, next) = past(&reader, own, alice, &which).await.unwrap();
+            let positions: Vec<i64> = events.iter().map(|event| event.position).collect();
+            assert_eq!((positions, next), expected, "{which:?}");
+        }
+        let (events, _) = past(&reader, own, alice, &all).await.unwrap();
+        let names: Vec<_> = events.iter().map(|event| event.user_name.as_deref()).collect();
+        assert_eq!(names, [Some("u2"), Some("u1"), None, Some("u1")]);
     })
     .await;
 }
