@@ -353,6 +353,60 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/chatrooms/{chatroomId}/attachments": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Sends a file for a message to come: a png, jpeg, gif or webp image of at most 5 MiB, or UTF-8 text of at most 1 MiB.
+         * @description What it is, its bytes say. The message names it within a day, else it is forgotten.
+         */
+        post: operations["post_chatrooms_chatroomId_attachments"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/chatrooms/{chatroomId}/attachments/{attachmentId}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Reads a file of a room. A browser shows it without letting it do anything. */
+        get: operations["get_chatrooms_chatroomId_attachments_attachmentId"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/chatrooms/{chatroomId}/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Writes a whole room down, as a file to keep. Where that breaks off, so does the connection. */
+        get: operations["get_chatrooms_chatroomId_export"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/chatrooms/{chatroomId}/messages": {
         parameters: {
             query?: never;
@@ -622,6 +676,8 @@ export interface paths {
          * @description With `Accept: text/event-stream` it goes on as a stream whose event ids are positions, so that a reader
          *     resumes with `Last-Event-ID`. Where the feed no longer reaches back that far, the answer is 410
          *     `feed_truncated`, and `state` says after which position to go on.
+         *
+         *     With `before` it is an audit page: the newest first, filtered, with the names of those who did it.
          */
         get: operations["get_events"];
         put?: never;
@@ -891,6 +947,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/machines/{machineId}/runs/{runId}/attachments/{attachmentId}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Reads a file for a run of the machine that calls: one beside a message of the run's room. */
+        get: operations["get_machines_machineId_runs_runId_attachments_attachmentId"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/machines/{machineId}/runs/{runId}/transcript": {
         parameters: {
             query?: never;
@@ -1000,6 +1073,23 @@ export interface paths {
         };
         /** Finds text in what an agent said, thought, did and was answered. */
         get: operations["get_runs_runId_transcript_search"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/search": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Finds rooms of the caller by name and messages in them by text, the newest first; archived rooms as well. */
+        get: operations["get_search"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1142,6 +1232,23 @@ export interface components {
              * @description The last applied number.
              */
             appliedThrough: number;
+        };
+        AttachmentId: string;
+        /** @description A file beside a message. */
+        AttachmentView: {
+            /** @description Its id. */
+            attachmentId: components["schemas"]["AttachmentId"];
+            /** @description `image/png`, `image/jpeg`, `image/gif`, `image/webp` or `text/plain`, as its bytes say. */
+            contentType: string;
+            /** @description When it was sent. */
+            createdAt: components["schemas"]["Timestamp"];
+            /** @description What its sender called it. */
+            name: string;
+            /**
+             * Format: int64
+             * @description How many bytes it has.
+             */
+            size: number;
         };
         /** @description `POST /api/auth/password` */
         ChangePassword: {
@@ -1322,18 +1429,29 @@ export interface components {
             /** @description The id of what changed: a task, a command, a message, a run. */
             subject?: string | null;
             userId?: components["schemas"]["UserId"] | null;
+            /** @description What others see of them; told where the feed is read backwards. */
+            userName?: string | null;
         };
         /** @description `GET /api/events` */
         Events: {
-            /** @description In order of position. */
+            /** @description In order of position; where the feed is read backwards, the newest first. */
             events: components["schemas"]["EventView"][];
             /** @description Whose feed this is. */
             instanceId: components["schemas"]["InstanceId"];
             /**
              * Format: int64
-             * @description Where to read on: `after=` this.
+             * @description Where to read on: `after=` this, or `before=` this. Read backwards, 0 says that nothing older is kept.
              */
             next: number;
+        };
+        /** @description `GET /api/chatrooms/{chatroomId}/export?format=json` */
+        Export: {
+            /** @description The room. */
+            chatroom: components["schemas"]["RoomView"];
+            /** @description Everything that was said, in order. */
+            messages: components["schemas"]["MessageView"][];
+            /** @description What waits to become a task, in order. */
+            queue: components["schemas"]["MessageView"][];
         };
         /** @description What happened on a machine. */
         Fact: {
@@ -1478,6 +1596,8 @@ export interface components {
             /** @description 1 to 200 characters. */
             title: string;
         };
+        /** Format: binary */
+        FileBytes: string;
         /**
          * @description `POST /api/chatrooms/{chatroomId}/agents/{role}/follow-up`, and
          *     `PUT /api/chatrooms/{chatroomId}/agents/{role}/prompts/{promptId}`
@@ -1485,6 +1605,40 @@ export interface components {
         FollowUp: {
             /** @description What to tell the agent; 1 to 100,000 characters. */
             text: string;
+        };
+        /** @description `GET /api/search` */
+        Found: {
+            /** @description Rooms whose name has it, the newest first. */
+            chatrooms: components["schemas"]["FoundRoom"][];
+            /** @description Messages that have it, the newest first. */
+            messages: components["schemas"]["FoundMessage"][];
+        };
+        /** @description A message that has what was looked for. */
+        FoundMessage: {
+            /** @description Its room. */
+            chatroomId: components["schemas"]["RoomId"];
+            /** @description The name of that room. */
+            chatroomName: string;
+            /** @description When it appeared. */
+            createdAt: components["schemas"]["Timestamp"];
+            /** @description The place in its text, on one line, with something before and behind it. */
+            excerpt: string;
+            /** @description Its id. */
+            messageId: components["schemas"]["MessageId"];
+            /** @description Whether it still waits in the queue. */
+            queued: boolean;
+            runId?: components["schemas"]["RunId"] | null;
+            /** @description The role that said it, or `user` for a person, or `system`. */
+            sender: string;
+            userId?: components["schemas"]["UserId"] | null;
+        };
+        /** @description A room whose name has what was looked for. */
+        FoundRoom: {
+            archivedAt?: components["schemas"]["Timestamp"] | null;
+            /** @description Its id. */
+            chatroomId: components["schemas"]["RoomId"];
+            /** @description Its name. */
+            name: string;
         };
         /** @description `POST /api/chatrooms/{chatroomId}/roles/{role}/handoff` */
         Handoff: {
@@ -1662,6 +1816,8 @@ export interface components {
         MessageKind: "message" | "handoff" | "progress" | "notice";
         /** @description One message in a room. */
         MessageView: {
+            /** @description Files beside it, in the order of its sender. */
+            attachments?: components["schemas"]["AttachmentView"][];
             /** @description Its text. */
             content: string;
             /** @description When it appeared in the history; for a queued one, when it was sent. */
@@ -1999,6 +2155,8 @@ export interface components {
         };
         /** @description `POST /api/chatrooms/{chatroomId}/messages` */
         SendMessage: {
+            /** @description Files beside it, which the caller sent to this room before: at most 8, each once. */
+            attachments?: components["schemas"]["AttachmentId"][];
             /** @description 1 to 100,000 characters. */
             content: string;
             targetRole?: components["schemas"]["Target"] | null;
@@ -3312,6 +3470,109 @@ export interface operations {
             };
         };
     };
+    post_chatrooms_chatroomId_attachments: {
+        parameters: {
+            query: {
+                /** @description Its name, 1 to 120 bytes, without a slash. */
+                name: string;
+            };
+            header?: never;
+            path: {
+                chatroomId: components["schemas"]["RoomId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/octet-stream": components["schemas"]["FileBytes"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AttachmentView"];
+                };
+            };
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_chatrooms_chatroomId_attachments_attachmentId: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                chatroomId: components["schemas"]["RoomId"];
+                attachmentId: components["schemas"]["AttachmentId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "image/png": components["schemas"]["FileBytes"];
+                    "image/jpeg": components["schemas"]["FileBytes"];
+                    "image/gif": components["schemas"]["FileBytes"];
+                    "image/webp": components["schemas"]["FileBytes"];
+                    "text/plain": string;
+                };
+            };
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_chatrooms_chatroomId_export: {
+        parameters: {
+            query?: {
+                /** @description `markdown` for people, which it is if omitted, or `json`: an object with the room, its messages and its queue. */
+                format?: ("markdown" | "json") | null;
+            };
+            header?: never;
+            path: {
+                chatroomId: components["schemas"]["RoomId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/markdown": string;
+                    "application/json": components["schemas"]["Export"];
+                };
+            };
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     get_chatrooms_chatroomId_messages: {
         parameters: {
             query?: {
@@ -3868,6 +4129,23 @@ export interface operations {
                 instance?: components["schemas"]["InstanceId"] | null;
                 /** @description Only events after this position, or `now` for those to come; from the oldest that is kept if omitted. */
                 after?: string | null;
+                /**
+                 * @description Backwards, the newest first: only events before this position; one past the last begins with the newest. The
+                 *     filters below are for reading backwards.
+                 */
+                before?: number | null;
+                /** @description Only what is about this room. */
+                chatroom?: components["schemas"]["RoomId"] | null;
+                /** @description Only what is about this machine. */
+                machine?: components["schemas"]["MachineId"] | null;
+                /** @description Only what this person did. */
+                user?: components["schemas"]["UserId"] | null;
+                /** @description Only this kind, such as `task.completed`, or this noun, such as `task`. */
+                kind?: string | null;
+                /** @description Only from this time on, in Unix milliseconds. */
+                since?: components["schemas"]["Timestamp"] | null;
+                /** @description Only up to this time, in Unix milliseconds. */
+                until?: components["schemas"]["Timestamp"] | null;
                 /** @description At most so many, 1 to 500; 100 if omitted. A stream has no limit. */
                 limit?: number | null;
             };
@@ -4493,6 +4771,41 @@ export interface operations {
             };
         };
     };
+    get_machines_machineId_runs_runId_attachments_attachmentId: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                machineId: components["schemas"]["MachineId"];
+                runId: components["schemas"]["RunId"];
+                attachmentId: components["schemas"]["AttachmentId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "image/png": components["schemas"]["FileBytes"];
+                    "image/jpeg": components["schemas"]["FileBytes"];
+                    "image/gif": components["schemas"]["FileBytes"];
+                    "image/webp": components["schemas"]["FileBytes"];
+                    "text/plain": string;
+                };
+            };
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     get_machines_machineId_runs_runId_transcript: {
         parameters: {
             query?: {
@@ -4786,6 +5099,38 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["SearchHits"];
+                };
+            };
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_search: {
+        parameters: {
+            query: {
+                /** @description The text, 1 to 200 bytes, in either case of ASCII letters. */
+                q: string;
+                /** @description At most so many rooms and so many messages, 1 to 100; 20 if omitted. */
+                limit?: number | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Found"];
                 };
             };
             "4XX": {
