@@ -22,9 +22,10 @@ pub struct Sequenced<T> {
 
 /// One thing that happened in a run. Texts are capped, and never hold the run's token.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(tag = "type", rename_all = "snake_case", rename_all_fields = "camelCase")]
+#[serde(tag = "type", rename_all = "snake_case")]
 pub enum RunEvent {
     /// The tool's process exists.
+    #[serde(rename_all = "camelCase")]
     ToolStarted {
         /// Its process id.
         pid: u32,
@@ -37,6 +38,7 @@ pub enum RunEvent {
         activity: RunActivity,
     },
     /// A prompt is about to be given to the tool; written before its first byte is.
+    #[serde(rename_all = "camelCase")]
     PromptSent {
         /// Which.
         prompt_id: PromptId,
@@ -60,11 +62,13 @@ pub enum RunEvent {
         by: Option<Steerer>,
     },
     /// The tool gave its first output for a prompt.
+    #[serde(rename_all = "camelCase")]
     PromptStarted {
         /// Which.
         prompt_id: PromptId,
     },
     /// The turn of a prompt is over.
+    #[serde(rename_all = "camelCase")]
     TurnEnded {
         /// Which.
         prompt_id: PromptId,
@@ -75,6 +79,7 @@ pub enum RunEvent {
         detail: Option<String>,
     },
     /// The tool asks before it acts, and stands still until it is answered.
+    #[serde(rename_all = "camelCase")]
     PermissionAsked {
         /// Which question.
         permission_id: PermissionId,
@@ -89,6 +94,7 @@ pub enum RunEvent {
         digest: String,
     },
     /// The tool asked what a person has permitted for the whole run, and was allowed it.
+    #[serde(rename_all = "camelCase")]
     PermissionRepeated {
         /// The question that was answered for the whole run.
         permission_id: PermissionId,
@@ -98,6 +104,7 @@ pub enum RunEvent {
         input: String,
     },
     /// A question is no longer open.
+    #[serde(rename_all = "camelCase")]
     PermissionClosed {
         /// Which.
         permission_id: PermissionId,
@@ -136,6 +143,7 @@ pub enum RunEvent {
         input: String,
     },
     /// A call came back.
+    #[serde(rename_all = "camelCase")]
     ToolResult {
         /// The tool's own id of the call.
         id: String,
@@ -145,6 +153,7 @@ pub enum RunEvent {
         is_error: bool,
     },
     /// What the last model calls used, as far as the tool says.
+    #[serde(rename_all = "camelCase")]
     Usage {
         /// Tokens read, from cache or not.
         input_tokens: u64,

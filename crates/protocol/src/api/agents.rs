@@ -240,7 +240,7 @@ pub struct RunView {
     pub crashed: bool,
 }
 
-/// `GET /api/chatrooms/{chatroomId}/agents/{role}/runs`
+/// `GET /api/chatrooms/{chatroomId}/agents/{role}/runs`, `GET /api/machines/{machineId}/runs`
 #[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Runs {
     /// The newest first.

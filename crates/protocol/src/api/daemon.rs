@@ -103,14 +103,16 @@ pub struct Steerer {
 
 /// Who a prompt is from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(tag = "kind", rename_all = "snake_case", rename_all_fields = "camelCase")]
+#[serde(tag = "kind", rename_all = "snake_case")]
 pub enum PromptFrom {
     /// The platform gives the run a task.
+    #[serde(rename_all = "camelCase")]
     Task {
         /// Which.
         task_id: TaskId,
     },
     /// The platform reminds of a task that was not handed on.
+    #[serde(rename_all = "camelCase")]
     Reminder {
         /// Which.
         task_id: TaskId,

@@ -42,14 +42,16 @@ pub struct Applied {
 
 /// What happened on a machine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(tag = "type", rename_all = "snake_case", rename_all_fields = "camelCase")]
+#[serde(tag = "type", rename_all = "snake_case")]
 pub enum Fact {
     /// A command is in the journal.
+    #[serde(rename_all = "camelCase")]
     CommandReceived {
         /// Which.
         command_id: CommandId,
     },
     /// A command has its outcome.
+    #[serde(rename_all = "camelCase")]
     CommandFinished {
         /// Which.
         command_id: CommandId,
@@ -59,6 +61,7 @@ pub enum Fact {
         result: String,
     },
     /// A run's process exists.
+    #[serde(rename_all = "camelCase")]
     RunStarted {
         /// Which.
         run_id: RunId,
@@ -68,6 +71,7 @@ pub enum Fact {
         start_time: u64,
     },
     /// A run says what it does.
+    #[serde(rename_all = "camelCase")]
     RunActivity {
         /// Which.
         run_id: RunId,
@@ -75,6 +79,7 @@ pub enum Fact {
         activity: RunActivity,
     },
     /// A run has a conversation that a later one could go on with.
+    #[serde(rename_all = "camelCase")]
     ConversationBegun {
         /// Which.
         run_id: RunId,
@@ -82,6 +87,7 @@ pub enum Fact {
         conversation: ConversationId,
     },
     /// A prompt was given to the tool.
+    #[serde(rename_all = "camelCase")]
     PromptSent {
         /// The run.
         run_id: RunId,
@@ -89,6 +95,7 @@ pub enum Fact {
         prompt_id: PromptId,
     },
     /// The tool gave its first output for a prompt.
+    #[serde(rename_all = "camelCase")]
     PromptStarted {
         /// The run.
         run_id: RunId,
@@ -96,6 +103,7 @@ pub enum Fact {
         prompt_id: PromptId,
     },
     /// The turn of a prompt is over.
+    #[serde(rename_all = "camelCase")]
     TurnEnded {
         /// The run.
         run_id: RunId,
@@ -108,6 +116,7 @@ pub enum Fact {
         detail: Option<String>,
     },
     /// A prompt that waits has another text now.
+    #[serde(rename_all = "camelCase")]
     PromptEdited {
         /// The run.
         run_id: RunId,
@@ -117,6 +126,7 @@ pub enum Fact {
         text: String,
     },
     /// A prompt was taken back before the tool had it.
+    #[serde(rename_all = "camelCase")]
     PromptWithdrawn {
         /// The run.
         run_id: RunId,
@@ -124,6 +134,7 @@ pub enum Fact {
         prompt_id: PromptId,
     },
     /// A prompt may have reached the tool, and will not be sent again.
+    #[serde(rename_all = "camelCase")]
     PromptUncertain {
         /// The run.
         run_id: RunId,
@@ -131,6 +142,7 @@ pub enum Fact {
         prompt_id: PromptId,
     },
     /// A run asks for a permission.
+    #[serde(rename_all = "camelCase")]
     PermissionAsked {
         /// The run.
         run_id: RunId,
@@ -147,6 +159,7 @@ pub enum Fact {
         digest: String,
     },
     /// A question is no longer open: answered, or gone with its turn.
+    #[serde(rename_all = "camelCase")]
     PermissionClosed {
         /// The run.
         run_id: RunId,
@@ -156,6 +169,7 @@ pub enum Fact {
         outcome: PermissionOutcome,
     },
     /// A run is over; no process of its tree is left.
+    #[serde(rename_all = "camelCase")]
     RunExited {
         /// Which.
         run_id: RunId,

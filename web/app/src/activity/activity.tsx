@@ -13,28 +13,37 @@ import { Empty, Skeleton } from '../ui/states';
 import { Ago } from '../ui/time';
 import { told } from './words';
 
-const PAGE = 200;
+const PAGE = 100;
+/** Past every position there will be. */
+const NEWEST = Number.MAX_SAFE_INTEGER;
 
 export function ActivityPage() {
   const { data: person } = useSuspenseQuery(me);
   const [instance, setInstance] = useState(person.instances[0]?.instanceId ?? '');
   const [noun, setNoun] = useState('');
   const [room, setRoom] = useState('');
+  const [who, setWho] = useState('');
+  const [where, setWhere] = useState('');
   const { data: allRooms } = useQuery(rooms);
+  const { data: allMachines } = useQuery(machines);
+  const { data: people } = useQuery(members(instance));
+  const filters = {
+    ...(noun ? { kind: noun } : {}),
+    ...(room ? { chatroom: room } : {}),
+    ...(who ? { user: who } : {}),
+    ...(where ? { machine: where } : {}),
+  };
   const feed = useInfiniteQuery({
-    queryKey: [...keys.activity, instance],
-    initialPageParam: undefined as number | undefined,
+    queryKey: [...keys.activity, instance, filters],
+    initialPageParam: NEWEST,
     queryFn: async ({ pageParam }) => {
-      const query = { instance, limit: PAGE, ...(pageParam === undefined ? {} : { after: String(pageParam) }) };
+      const query = { instance, limit: PAGE, before: pageParam, ...filters };
       // Without asking for a stream, it is JSON.
       return (await unwrap(api.GET('/api/events', { params: { query } }))) as Schemas['Events'];
     },
-    getNextPageParam: (page) => (page.events.length < PAGE ? undefined : page.next),
+    getNextPageParam: (page) => (page.next > 0 ? page.next : undefined),
   });
-  const events = useMemo(() => feed.data?.pages.flatMap((page) => page.events).toReversed() ?? [], [feed.data]);
-  const shown = events.filter(
-    (event) => (!noun || event.kind.startsWith(`${noun}.`)) && (!room || event.chatroomId === room),
-  );
+  const shown = useMemo(() => feed.data?.pages.flatMap((page) => page.events) ?? [], [feed.data]);
   return (
     <>
       <PageHead title="Activity">
@@ -48,13 +57,25 @@ export function ActivityPage() {
           onChange={setRoom}
           choices={[['', 'every room'], ...(allRooms ?? []).map((one): [string, string] => [one.chatroomId, one.name])]}
         />
+        <Pick
+          label="On"
+          value={where}
+          onChange={setWhere}
+          choices={[['', 'every machine'], ...(allMachines ?? []).map((one): [string, string] => [one.machineId, one.alias])]}
+        />
+        <Pick
+          label="By"
+          value={who}
+          onChange={setWho}
+          choices={[['', 'everybody'], ...(people ?? []).map((one): [string, string] => [one.userId, one.name])]}
+        />
       </PageHead>
       <div className="min-h-0 grow overflow-y-auto">
         <div className="mx-auto w-full max-w-[960px] p-4">
           {feed.isPending && <Skeleton rows={8} />}
           {feed.isError && <Problem error={feed.error} retry={() => void feed.refetch()} />}
           {feed.data && shown.length === 0 && <Empty title="Nothing of that happened yet" />}
-          <List events={shown} instance={instance} />
+          <List events={shown} />
           {feed.hasNextPage && (
             <Button busy={feed.isFetchingNextPage} onClick={() => void feed.fetchNextPage()}>
               Show more
@@ -105,13 +126,11 @@ function Pick({ label, value, onChange, choices }: PickProps) {
   );
 }
 
-function List({ events, instance }: { events: FeedEvent[]; instance: string }) {
+function List({ events }: { events: FeedEvent[] }) {
   const { data: allRooms } = useQuery(rooms);
   const { data: allMachines } = useQuery(machines);
-  const { data: people } = useQuery(members(instance));
   const room = useMemo(() => new Map(allRooms?.map((one) => [one.chatroomId, one.name])), [allRooms]);
   const machine = useMemo(() => new Map(allMachines?.map((one) => [one.machineId, one.alias])), [allMachines]);
-  const person = useMemo(() => new Map(people?.map((one) => [one.userId, one.name])), [people]);
   if (events.length === 0) return null;
   return (
     <ul className="mb-3 rounded-md border border-line bg-panel">
@@ -121,7 +140,7 @@ function List({ events, instance }: { events: FeedEvent[]; instance: string }) {
           className="grid grid-cols-[1fr_auto] gap-x-4 border-line px-3 py-1.5 [content-visibility:auto] [contain-intrinsic-size:auto_33px] not-first:border-t"
         >
           <span className="min-w-0">
-            {event.userId && <span className="font-medium">{person.get(event.userId) ?? 'Somebody'} </span>}
+            {event.userId && <span className="font-medium">{event.userName ?? 'Somebody'} </span>}
             <span>{told(event)}</span>
             {event.chatroomId && (
               <>

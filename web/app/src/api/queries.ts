@@ -109,6 +109,13 @@ export const machine = (machineId: string) =>
     queryFn: () => unwrap(api.GET('/api/machines/{machineId}', { params: { path: { machineId } } })),
   });
 
+export const liveRuns = (machineId: string) =>
+  queryOptions({
+    queryKey: [...keys.machine(machineId), 'runs'],
+    queryFn: () => unwrap(api.GET('/api/machines/{machineId}/runs', { params: { path: { machineId } } })),
+    select: (found) => found.runs,
+  });
+
 /** What a machine permits, as it says itself: it must be online for that. */
 export const policy = (machineId: string) =>
   queryOptions({
@@ -135,6 +142,14 @@ export const commands = (machineId: string) =>
     queryKey: [...keys.machine(machineId), 'commands'],
     queryFn: () => unwrap(api.GET('/api/machines/{machineId}/commands', { params: { path: { machineId } } })),
     select: (found) => found.commands,
+  });
+
+/** Rooms and messages that have a text. */
+export const search = (q: string) =>
+  queryOptions({
+    queryKey: ['search', q],
+    queryFn: () => unwrap(api.GET('/api/search', { params: { query: { q, limit: 20 } } })),
+    staleTime: 10_000,
   });
 
 /** How many messages are read at once. */

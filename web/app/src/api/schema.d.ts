@@ -947,6 +947,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/machines/{machineId}/runs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists what runs on a machine of the caller, the oldest first. */
+        get: operations["get_machines_machineId_runs"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/machines/{machineId}/runs/{runId}/attachments/{attachmentId}": {
         parameters: {
             query?: never;
@@ -1456,12 +1473,12 @@ export interface components {
         /** @description What happened on a machine. */
         Fact: {
             /** @description Which. */
-            command_id: components["schemas"]["CommandId"];
+            commandId: components["schemas"]["CommandId"];
             /** @enum {string} */
             type: "command_received";
         } | {
             /** @description Which. */
-            command_id: components["schemas"]["CommandId"];
+            commandId: components["schemas"]["CommandId"];
             /** @description In words. */
             result: string;
             /** @description `completed`, `failed` or `expired`. */
@@ -1475,40 +1492,40 @@ export interface components {
              */
             pid: number;
             /** @description Which. */
-            run_id: components["schemas"]["RunId"];
+            runId: components["schemas"]["RunId"];
             /**
              * Format: int64
              * @description When that process started, in the machine's own count: tells it from a later process of the same id.
              */
-            start_time: number;
+            startTime: number;
             /** @enum {string} */
             type: "run_started";
         } | {
             /** @description What. */
             activity: components["schemas"]["RunActivity"];
             /** @description Which. */
-            run_id: components["schemas"]["RunId"];
+            runId: components["schemas"]["RunId"];
             /** @enum {string} */
             type: "run_activity";
         } | {
             /** @description The tool's own id of it. */
             conversation: components["schemas"]["ConversationId"];
             /** @description Which. */
-            run_id: components["schemas"]["RunId"];
+            runId: components["schemas"]["RunId"];
             /** @enum {string} */
             type: "conversation_begun";
         } | {
             /** @description Which prompt. */
-            prompt_id: components["schemas"]["PromptId"];
+            promptId: components["schemas"]["PromptId"];
             /** @description The run. */
-            run_id: components["schemas"]["RunId"];
+            runId: components["schemas"]["RunId"];
             /** @enum {string} */
             type: "prompt_sent";
         } | {
             /** @description Which prompt. */
-            prompt_id: components["schemas"]["PromptId"];
+            promptId: components["schemas"]["PromptId"];
             /** @description The run. */
-            run_id: components["schemas"]["RunId"];
+            runId: components["schemas"]["RunId"];
             /** @enum {string} */
             type: "prompt_started";
         } | {
@@ -1517,32 +1534,32 @@ export interface components {
             /** @description `end`, `interrupted` or `error`. */
             outcome: components["schemas"]["TurnOutcome"];
             /** @description Which prompt. */
-            prompt_id: components["schemas"]["PromptId"];
+            promptId: components["schemas"]["PromptId"];
             /** @description The run. */
-            run_id: components["schemas"]["RunId"];
+            runId: components["schemas"]["RunId"];
             /** @enum {string} */
             type: "turn_ended";
         } | {
             /** @description Which prompt. */
-            prompt_id: components["schemas"]["PromptId"];
+            promptId: components["schemas"]["PromptId"];
             /** @description The run. */
-            run_id: components["schemas"]["RunId"];
+            runId: components["schemas"]["RunId"];
             /** @description What the agent will be told. */
             text: string;
             /** @enum {string} */
             type: "prompt_edited";
         } | {
             /** @description Which prompt. */
-            prompt_id: components["schemas"]["PromptId"];
+            promptId: components["schemas"]["PromptId"];
             /** @description The run. */
-            run_id: components["schemas"]["RunId"];
+            runId: components["schemas"]["RunId"];
             /** @enum {string} */
             type: "prompt_withdrawn";
         } | {
             /** @description Which prompt. */
-            prompt_id: components["schemas"]["PromptId"];
+            promptId: components["schemas"]["PromptId"];
             /** @description The run. */
-            run_id: components["schemas"]["RunId"];
+            runId: components["schemas"]["RunId"];
             /** @enum {string} */
             type: "prompt_uncertain";
         } | {
@@ -1553,9 +1570,9 @@ export interface components {
             /** @description Exactly what would be done, capped. */
             input: string;
             /** @description Which question. */
-            permission_id: components["schemas"]["PermissionId"];
+            permissionId: components["schemas"]["PermissionId"];
             /** @description The run. */
-            run_id: components["schemas"]["RunId"];
+            runId: components["schemas"]["RunId"];
             /** @description One line. */
             title: string;
             /** @enum {string} */
@@ -1564,9 +1581,9 @@ export interface components {
             /** @description `allowed`, `denied` or `withdrawn`. */
             outcome: components["schemas"]["PermissionOutcome"];
             /** @description Which question. */
-            permission_id: components["schemas"]["PermissionId"];
+            permissionId: components["schemas"]["PermissionId"];
             /** @description The run. */
-            run_id: components["schemas"]["RunId"];
+            runId: components["schemas"]["RunId"];
             /** @enum {string} */
             type: "permission_closed";
         } | {
@@ -1575,7 +1592,7 @@ export interface components {
             /** @description Whether it was asked to. */
             requested: boolean;
             /** @description Which. */
-            run_id: components["schemas"]["RunId"];
+            runId: components["schemas"]["RunId"];
             /** @enum {string} */
             type: "run_exited";
         } | {
@@ -1929,12 +1946,12 @@ export interface components {
             /** @enum {string} */
             kind: "task";
             /** @description Which. */
-            task_id: components["schemas"]["TaskId"];
+            taskId: components["schemas"]["TaskId"];
         } | {
             /** @enum {string} */
             kind: "reminder";
             /** @description Which. */
-            task_id: components["schemas"]["TaskId"];
+            taskId: components["schemas"]["TaskId"];
         } | {
             by?: components["schemas"]["Steerer"] | null;
             /** @enum {string} */
@@ -2112,7 +2129,7 @@ export interface components {
             /** @description Where it works. */
             workingDir: string;
         };
-        /** @description `GET /api/chatrooms/{chatroomId}/agents/{role}/runs` */
+        /** @description `GET /api/chatrooms/{chatroomId}/agents/{role}/runs`, `GET /api/machines/{machineId}/runs` */
         Runs: {
             next?: components["schemas"]["RunId"] | null;
             /** @description The newest first. */
@@ -2176,7 +2193,7 @@ export interface components {
                  * Format: int64
                  * @description When it started, with which a process id is never taken for a later process's.
                  */
-                start_time: number;
+                startTime: number;
                 /** @enum {string} */
                 type: "tool_started";
             } | {
@@ -2187,7 +2204,7 @@ export interface components {
             } | {
                 from?: components["schemas"]["PromptFrom"] | null;
                 /** @description Which. */
-                prompt_id: components["schemas"]["PromptId"];
+                promptId: components["schemas"]["PromptId"];
                 /** @description What the tool is told, capped. Logs of older versions do not have it, nor has one that is full. */
                 text?: string | null;
                 /** @enum {string} */
@@ -2202,7 +2219,7 @@ export interface components {
                 type: "stop_asked";
             } | {
                 /** @description Which. */
-                prompt_id: components["schemas"]["PromptId"];
+                promptId: components["schemas"]["PromptId"];
                 /** @enum {string} */
                 type: "prompt_started";
             } | {
@@ -2211,7 +2228,7 @@ export interface components {
                 /** @description How. */
                 outcome: components["schemas"]["TurnOutcome"];
                 /** @description Which. */
-                prompt_id: components["schemas"]["PromptId"];
+                promptId: components["schemas"]["PromptId"];
                 /** @enum {string} */
                 type: "turn_ended";
             } | {
@@ -2222,7 +2239,7 @@ export interface components {
                 /** @description Exactly what would be done, capped at 16 KiB. */
                 input: string;
                 /** @description Which question. */
-                permission_id: components["schemas"]["PermissionId"];
+                permissionId: components["schemas"]["PermissionId"];
                 /** @description One line. */
                 title: string;
                 /** @enum {string} */
@@ -2231,7 +2248,7 @@ export interface components {
                 /** @description Exactly what is done. */
                 input: string;
                 /** @description The question that was answered for the whole run. */
-                permission_id: components["schemas"]["PermissionId"];
+                permissionId: components["schemas"]["PermissionId"];
                 /** @description One line. */
                 title: string;
                 /** @enum {string} */
@@ -2241,7 +2258,7 @@ export interface components {
                 /** @description Why. */
                 outcome: components["schemas"]["PermissionOutcome"];
                 /** @description Which. */
-                permission_id: components["schemas"]["PermissionId"];
+                permissionId: components["schemas"]["PermissionId"];
                 /** @description For how long an allowance holds. */
                 scope?: components["schemas"]["PermissionScope"];
                 /** @enum {string} */
@@ -2279,7 +2296,7 @@ export interface components {
                 /** @description The tool's own id of the call. */
                 id: string;
                 /** @description Whether it failed. */
-                is_error: boolean;
+                isError: boolean;
                 /** @description What came back, capped. */
                 output: string;
                 /** @enum {string} */
@@ -2289,12 +2306,12 @@ export interface components {
                  * Format: int64
                  * @description Tokens read, from cache or not.
                  */
-                input_tokens: number;
+                inputTokens: number;
                 /**
                  * Format: int64
                  * @description Tokens written.
                  */
-                output_tokens: number;
+                outputTokens: number;
                 /** @enum {string} */
                 type: "usage";
             } | {
@@ -4759,6 +4776,35 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Applied"];
+                };
+            };
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_machines_machineId_runs: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                machineId: components["schemas"]["MachineId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Runs"];
                 };
             };
             "4XX": {

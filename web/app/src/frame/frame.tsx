@@ -113,7 +113,7 @@ export function Failed({ error }: { error: unknown }) {
 
 export function NotFound() {
   return (
-    <Empty title="There is nothing at this address">
+    <Empty title="There is nothing at this address" top>
       <p className="text-quiet">It may have been removed, or belong to somebody else.</p>
       <div>
         <Button asChild look="main">

@@ -1,12 +1,12 @@
 // Every place and every action that is not about one thing on the page, by a few letters.
 
-import { useQuery } from '@tanstack/react-query';
+import { keepPreviousData, useQuery } from '@tanstack/react-query';
 import { useNavigate } from '@tanstack/react-router';
 import { Command } from 'cmdk';
-import { Activity, CircleUser, DoorOpen, Home, Laptop, LogOut, Moon, Plus } from 'lucide-react';
+import { Activity, CircleUser, DoorOpen, Home, Laptop, LogOut, MessageSquareText, Moon, Plus } from 'lucide-react';
 import { Dialog } from 'radix-ui';
-import { useEffect, useState, type ReactNode } from 'react';
-import { machines, rooms } from '../api/queries';
+import { useDeferredValue, useEffect, useState, type ReactNode } from 'react';
+import { machines, rooms, search } from '../api/queries';
 import { signOut } from '../account/sign-out';
 import { cycleTheme } from '../account/theme';
 import { CreateRoom } from '../rooms/create';
@@ -47,6 +47,9 @@ function Actions({ close, create }: { close: () => void; create: () => void }) {
   const navigate = useNavigate();
   const { data: allRooms } = useQuery(rooms);
   const { data: allMachines } = useQuery(machines);
+  const [text, setText] = useState('');
+  const wanted = useDeferredValue(text.trim());
+  const found = useQuery({ ...search(wanted), enabled: wanted.length > 2, placeholderData: keepPreviousData });
   const then = (act: () => unknown) => () => {
     close();
     act();
@@ -55,11 +58,13 @@ function Actions({ close, create }: { close: () => void; create: () => void }) {
     <Command label="Search and actions" loop>
       <Command.Input
         autoFocus
-        placeholder="Go to a room, a machine, or do something"
+        value={text}
+        onValueChange={setText}
+        placeholder="A room, a machine, something that was said, or something to do"
         className="h-11 w-full border-b border-line bg-transparent px-4 text-lg outline-none"
       />
       <Command.List className="max-h-[50dvh] overflow-y-auto p-1">
-        <Command.Empty className="px-3 py-4 text-quiet">Nothing has that in its name.</Command.Empty>
+        <Command.Empty className="px-3 py-4 text-quiet">Nothing has that in it.</Command.Empty>
         <Group heading="Rooms">
           {allRooms?.slice(0, 200).map((room) => (
             <Item
@@ -85,6 +90,21 @@ function Actions({ close, create }: { close: () => void; create: () => void }) {
             </Item>
           ))}
         </Group>
+        {wanted.length > 2 && found.data && found.data.messages.length > 0 && (
+          <Group heading="Messages">
+            {found.data.messages.map((message) => (
+              <Item
+                key={message.messageId}
+                value={`${message.messageId} ${wanted}`}
+                icon={<MessageSquareText size={16} aria-hidden />}
+                act={then(() => navigate({ to: '/rooms/$roomId', params: { roomId: message.chatroomId } }))}
+              >
+                <span className="grow truncate">{message.excerpt}</span>
+                <span className="text-quiet">{message.chatroomName}</span>
+              </Item>
+            ))}
+          </Group>
+        )}
         <Group heading="Actions">
           <Item value="New room" icon={<Plus size={16} aria-hidden />} act={then(create)}>
             New room

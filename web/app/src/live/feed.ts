@@ -107,6 +107,8 @@ function gatherer(client: QueryClient): (event: FeedEvent) => void {
       later(keys.machines);
     }
     if (event.subject?.startsWith('run_')) soon(keys.run(event.subject));
+    // What runs where is told with the room.
+    if (noun === 'run') later(['machine']);
     if (noun === 'machine') later(keys.machines);
     if (noun === 'room' || noun === 'member') later(keys.rooms);
     if (noun === 'session' || noun === 'user' || noun === 'member') soon(keys.account);

@@ -6,7 +6,7 @@ import { Pencil } from 'lucide-react';
 import { useState, type ReactNode } from 'react';
 import { command, settled } from '../agents/command';
 import { api, unwrap } from '../api/client';
-import { commands, keys, machine as machineQuery, rooms, type Command, type Machine } from '../api/queries';
+import { commands, keys, liveRuns, machine as machineQuery, rooms, type Command, type Machine } from '../api/queries';
 import { PageHead } from '../frame/frame';
 import { useAct } from '../ui/act';
 import { Button, IconButton } from '../ui/button';
@@ -50,6 +50,7 @@ function Inside({ machine }: { machine: Machine }) {
         <div className="mx-auto flex w-full max-w-[960px] flex-col gap-6 p-4">
           <Trouble machine={machine} />
           <Facts machine={machine} />
+          <Running machine={machine} />
           <Tools machine={machine} />
           <History machine={machine} />
           <FarReaching machine={machine} />
@@ -117,6 +118,34 @@ function Facts({ machine }: { machine: Machine }) {
 }
 
 const times = (count: number) => (count === 1 ? 'once' : `${count} times`);
+
+function Running({ machine }: { machine: Machine }) {
+  const { data: runs } = useQuery(liveRuns(machine.machineId));
+  const { data: known } = useQuery(rooms);
+  if (!runs?.length) return null;
+  return (
+    <section>
+      <h2 className="mb-2 font-semibold">Running here</h2>
+      <ul className="rounded-md border border-line bg-panel">
+        {runs.map((run) => (
+          <li key={run.runId} className="border-line not-first:border-t">
+            <Link
+              to="/rooms/$roomId/runs/$runId"
+              params={{ roomId: run.chatroomId, runId: run.runId }}
+              className="flex flex-wrap items-center gap-x-3 px-3 py-1.5 hover:bg-hover"
+            >
+              <span className="font-medium">{run.role}</span>
+              <span className="text-quiet">{known?.find((room) => room.chatroomId === run.chatroomId)?.name}</span>
+              <span className="text-quiet">{run.model ? `${run.tool} · ${run.model}` : run.tool}</span>
+              <span className="min-w-0 grow truncate font-mono text-sm text-quiet">{run.workingDir}</span>
+              <Ago at={run.createdAt} className="text-quiet" />
+            </Link>
+          </li>
+        ))}
+      </ul>
+    </section>
+  );
+}
 
 function Tools({ machine }: { machine: Machine }) {
   return (

@@ -5,8 +5,8 @@ import { useNavigate } from '@tanstack/react-router';
 import { Archive, ArchiveRestore, BookOpen, Download, Ellipsis, Pencil } from 'lucide-react';
 import { useState } from 'react';
 import { api, unwrap, type Schemas } from '../api/client';
-import { keys, type Message, type Room } from '../api/queries';
-import { tell, useAct } from '../ui/act';
+import { keys, type Room } from '../api/queries';
+import { useAct } from '../ui/act';
 import { Button, IconButton } from '../ui/button';
 import { Dialog } from '../ui/dialog';
 import { Field, inputLook, TextField } from '../ui/field';
@@ -44,12 +44,12 @@ export function RoomMenu({ room }: { room: Room }) {
           {
             label: 'Download as Markdown',
             icon: <Download size={14} aria-hidden />,
-            act: () => void save(room, 'md').catch(tell),
+            act: () => save(room, 'markdown'),
           },
           {
             label: 'Download as JSON',
             icon: <Download size={14} aria-hidden />,
-            act: () => void save(room, 'json').catch(tell),
+            act: () => save(room, 'json'),
           },
           {
             label: archived ? 'Bring back' : 'Archive',
@@ -146,31 +146,10 @@ function Instructions({ room, close }: { room: Room; close: () => void }) {
   );
 }
 
-/** Reads the whole history, page by page, and gives it to the browser as a file. */
-async function save(room: Room, kind: 'md' | 'json'): Promise<void> {
-  const all: Message[] = [];
-  let before: string | undefined;
-  for (;;) {
-    const query = before === undefined ? { limit: 500 } : { limit: 500, beforeMessageId: before };
-    const page = await unwrap(
-      api.GET('/api/chatrooms/{chatroomId}/messages', { params: { path: { chatroomId: room.chatroomId }, query } }),
-    );
-    all.unshift(...page.messages);
-    before = page.messages[0]?.messageId;
-    if (page.messages.length < 500 || before === undefined) break;
-  }
-  const text = kind === 'json' ? JSON.stringify({ room, messages: all }, null, 2) : markdown(room, all);
+/** Gives the browser the whole history as a file. */
+function save(room: Room, format: 'markdown' | 'json'): void {
   const link = document.createElement('a');
-  link.href = URL.createObjectURL(new Blob([text], { type: kind === 'json' ? 'application/json' : 'text/markdown' }));
-  link.download = `${room.name.replace(/[^\p{L}\p{N}_-]+/gu, '-')}.${kind}`;
+  link.href = `/api/chatrooms/${room.chatroomId}/export?format=${format}`;
+  link.download = '';
   link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
-}
-
-function markdown(room: Room, all: Message[]): string {
-  const said = all.map((message) => {
-    const target = message.target ? ` → ${message.target}` : '';
-    return `## ${message.sender}${target} · ${new Date(message.createdAt).toISOString()}\n\n${message.content}\n`;
-  });
-  return [`# ${room.name}\n`, ...said].join('\n');
 }

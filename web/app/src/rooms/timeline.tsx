@@ -11,6 +11,7 @@ import { Prose } from '../ui/markdown';
 import { Problem } from '../ui/problem';
 import { Empty, Skeleton } from '../ui/states';
 import { Clock } from '../ui/time';
+import { Attachments } from './attachments';
 import { useHistory } from './history';
 import { useMarkRead } from './read';
 
@@ -178,6 +179,7 @@ const Said = memo(function Said({ message, name, task, room }: SaidProps) {
         )}
       </header>
       <Prose text={message.content} className={quiet ? 'text-quiet' : ''} />
+      <Attachments roomId={room.chatroomId} attachments={message.attachments ?? []} />
     </article>
   );
 });

@@ -13,10 +13,11 @@ export function Skeleton({ rows = 3, className }: { rows?: number; className?: s
 }
 
 /** Nothing is here yet: says so, and the one next step. */
-export function Empty({ title, children, className }: { title: string; children?: ReactNode; className?: string }) {
+export function Empty({ title, top, children }: { title: string; top?: boolean; children?: ReactNode }) {
+  const Heading = top ? 'h1' : 'h2';
   return (
-    <div className={cx('mx-auto flex w-full max-w-[480px] flex-col gap-3 p-6', className)}>
-      <h2 className="text-lg font-semibold">{title}</h2>
+    <div className="mx-auto flex w-full max-w-[480px] flex-col gap-3 p-6">
+      <Heading className="text-lg font-semibold">{title}</Heading>
       {children}
     </div>
   );
