@@ -43,7 +43,7 @@ export function RunFoot({ run, agent, steering, onSent }: FootProps) {
           value={text}
           rows={Math.min(8, text.split('\n').length)}
           aria-label={`Message to ${run.role}`}
-          placeholder={isWorking ? `Tell ${run.role} more after this turn` : `Message ${run.role}`}
+          placeholder={`Message ${run.role}`}
           onChange={(event) => setText(event.target.value)}
           onKeyDown={(event) => {
             if (event.key === 'Escape') event.currentTarget.blur();

@@ -61,7 +61,6 @@ export function TranscriptList({ transcript, view, folds, line, handle, onShown 
     // Several things that happen in one frame are drawn once.
     useFlushSync: false,
     anchorTo: 'end',
-    followOnAppend: view.atEnd,
     scrollEndThreshold: AT_END,
     paddingStart: 8,
     paddingEnd: 16,
@@ -86,6 +85,16 @@ export function TranscriptList({ transcript, view, folds, line, handle, onShown 
     const distance = element.scrollHeight - element.scrollTop - element.clientHeight;
     transcript.follows(view.atEnd && distance <= AT_END);
   }, [transcript, view.atEnd]);
+
+  // Who follows is at the end before what came is painted, however much it is: the list hears of a scroll only in
+  // the next frame, so it is told.
+  useLayoutEffect(() => {
+    const element = scroll.current;
+    if (!element || !opened.current || !view.following || !view.atEnd) return;
+    if (element.scrollHeight - element.scrollTop - element.clientHeight < 1) return;
+    element.scrollTop = element.scrollHeight;
+    element.dispatchEvent(new Event('scroll'));
+  }, [entries, view.following, view.atEnd]);
 
   // A box that opens below takes room from the end.
   const following = useRef(view.following);
