@@ -2,7 +2,7 @@
 
 import { useVirtualizer } from '@tanstack/react-virtual';
 import { ArrowDown } from 'lucide-react';
-import { useCallback, useEffect, useImperativeHandle, useLayoutEffect, useRef, useState, type Ref } from 'react';
+import { memo, useCallback, useEffect, useImperativeHandle, useLayoutEffect, useRef, useState, type Ref } from 'react';
 import { useKeys } from '../frame/shortcuts';
 import { Button } from '../ui/button';
 import { Problem } from '../ui/problem';
@@ -46,7 +46,7 @@ function guess(entry: Entry | undefined): number {
   }
 }
 
-export function TranscriptList({ transcript, view, folds, line, handle, onShown }: ListProps) {
+export const TranscriptList = memo(function TranscriptList({ transcript, view, folds, line, handle, onShown }: ListProps) {
   const { entries } = view;
   const scroll = useRef<HTMLDivElement>(null);
   const [focused, setFocused] = useState<number>();
@@ -223,4 +223,4 @@ export function TranscriptList({ transcript, view, folds, line, handle, onShown 
       )}
     </div>
   );
-}
+});

@@ -31,7 +31,10 @@ export function Managed({ run, agent, machine, line }: RunPageProps & { line: nu
   const steering = useSteering(run);
   const { answer, answering } = useAnswers(run);
   const list = useRef<ListHandle>(null);
-  const [shown, setShown] = useState({ first: 0, last: 0 });
+  // What is in view changes with every step of a scroll; the page is drawn anew only when that matters to it.
+  const inView = useRef({ first: 0, last: 0 });
+  const [turn, setTurn] = useState(0);
+  const [isSeen, setSeen] = useState(false);
   const [searching, setSearching] = useState(false);
   const asked = useRef(line);
   useEffect(() => {
@@ -52,14 +55,18 @@ export function Managed({ run, agent, machine, line }: RunPageProps & { line: nu
     () => ({ run, isLive, answer, answering, goToLine }),
     [run, isLive, answer, answering, goToLine],
   );
-  const look = useCallback(
-    (next: typeof shown) => setShown((now) => (now.first === next.first && now.last === next.last ? now : next)),
-    [],
-  );
   const goTo = useCallback((seq: number) => list.current?.goTo(seq), []);
   const question = isLive ? view.entries.findLast((entry) => entry.kind === 'question' && !entry.closed) : undefined;
   const open = question as QuestionEntry | undefined;
-  const isSeen = open !== undefined && shown.first <= open.seq && open.seq <= shown.last;
+  const latest = useRef({ turns: view.turns, open });
+  latest.current = { turns: view.turns, open };
+  const look = useCallback((now = inView.current) => {
+    inView.current = now;
+    const { turns, open } = latest.current;
+    setTurn(turns.findLast(({ seq }) => seq <= now.first)?.seq ?? 0);
+    setSeen(open !== undefined && now.first <= open.seq && open.seq <= now.last);
+  }, []);
+  useEffect(() => look(), [look, view.turns, open?.seq]);
 
   // Nobody allows with one key what they do not see: the first press shows it.
   const say = (word: 'allow' | 'deny') => () => {
@@ -112,7 +119,7 @@ export function Managed({ run, agent, machine, line }: RunPageProps & { line: nu
           {open && !isSeen && <Waiting question={open} show={() => goTo(open.seq)} />}
           {agent && isLive && <RunFoot run={run} agent={agent} steering={steering} onSent={() => list.current?.goToEnd()} />}
         </div>
-        <Outline turns={view.turns} isWhole={isWhole} at={shown.first} goTo={goTo} />
+        <Outline turns={view.turns} isWhole={isWhole} current={turn} goTo={goTo} />
       </div>
     </RunContext>
   );

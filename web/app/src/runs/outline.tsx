@@ -8,13 +8,12 @@ import type { Turn } from './fold';
 interface OutlineProps {
   turns: readonly Turn[];
   isWhole: boolean;
-  /** The number of what is at the top of the screen. */
-  at: number;
+  /** The number of the turn at the top of the screen. */
+  current: number;
   goTo: (seq: number) => void;
 }
 
-export function Outline({ turns, isWhole, at, goTo }: OutlineProps) {
-  const current = turns.findLastIndex((turn) => turn.seq <= at);
+export function Outline({ turns, isWhole, current, goTo }: OutlineProps) {
   return (
     <nav aria-label="Turns" className="hidden w-64 shrink-0 overflow-y-auto border-l border-line py-2 xl:block">
       <h2 className="px-3 pb-1 text-sm font-medium text-quiet">Turns</h2>
@@ -29,15 +28,15 @@ export function Outline({ turns, isWhole, at, goTo }: OutlineProps) {
       )}
       {turns.length === 0 && <p className="px-3 text-quiet">None yet.</p>}
       <ol>
-        {turns.map((turn, index) => (
+        {turns.map((turn) => (
           <li key={turn.promptId}>
             <button
               type="button"
-              aria-current={index === current || undefined}
+              aria-current={turn.seq === current || undefined}
               onClick={() => goTo(turn.seq)}
               className={cx(
                 'flex w-full flex-col border-l-2 px-3 py-1 text-left hover:bg-hover',
-                index === current ? 'border-accent bg-hover' : 'border-transparent',
+                turn.seq === current ? 'border-accent bg-hover' : 'border-transparent',
               )}
             >
               <span className="line-clamp-2">{turn.title || whoFrom(turn)}</span>
