@@ -70,8 +70,8 @@ export function tail(text: string, lines: number): Tail {
   const end = text.endsWith('\n') ? text.length - 1 : text.length;
   let at = end;
   for (let count = 0; count < lines; count++) {
-    at = text.lastIndexOf('\n', at - 1);
-    if (at <= 0) return { shown: text.slice(0, end), hidden: 0 };
+    at = at > 0 ? text.lastIndexOf('\n', at - 1) : -1;
+    if (at < 0) return { shown: text.slice(0, end), hidden: 0 };
   }
   return { shown: text.slice(at + 1, end), hidden: text.slice(0, at).split('\n').length };
 }

@@ -44,14 +44,18 @@ export function changeOf(before: string, after: string): Change {
   return { ...counted(all), lines: nearby(all) };
 }
 
-/** Reads a change as `diff` and `apply_patch` write it. */
+/** Reads a change as `diff` and `apply_patch` write it. No line is left out: somebody may be asked to allow it. */
 export function changeOfPatch(patch: string): Change {
-  const lines = linesOf(patch).flatMap((line): DiffLine[] => {
-    if (/^(---|\+\+\+|diff |index |\*\*\* )/.test(line)) return [];
-    if (line.startsWith('@@')) return [{ kind: 'gap', text: line }];
-    if (line.startsWith('+')) return [{ kind: 'add', text: line.slice(1) }];
-    if (line.startsWith('-')) return [{ kind: 'del', text: line.slice(1) }];
-    return [{ kind: 'same', text: line.slice(1) }];
+  const all = linesOf(patch);
+  const lines = all.map((line, index): DiffLine => {
+    // A line that begins with two dashes looks the same when it goes, but no file's name follows it.
+    const isName =
+      (line.startsWith('--- ') && all[index + 1]?.startsWith('+++ ')) ||
+      (line.startsWith('+++ ') && all[index - 1]?.startsWith('--- '));
+    if (isName || !/^[-+ ]/.test(line)) return { kind: 'gap', text: line };
+    if (line.startsWith('+')) return { kind: 'add', text: line.slice(1) };
+    if (line.startsWith('-')) return { kind: 'del', text: line.slice(1) };
+    return { kind: 'same', text: line.slice(1) };
   });
   return { ...counted(lines), lines };
 }
