@@ -2,7 +2,7 @@
 
 import { useMemo, useState } from 'react';
 import { Button } from '../ui/button';
-import { Code } from '../ui/code';
+import { Code, visible } from '../ui/code';
 import { cx } from '../ui/cx';
 import { changeOf, changeOfPatch, Diff } from '../ui/diff';
 import { duration, useNow } from '../ui/time';
@@ -10,7 +10,7 @@ import { useRun } from './context';
 import { editOf, PATHS, type Edit } from './edits';
 import { Failed, FoldLine } from './entry';
 import type { CallEntry } from './fold';
-import { asJson, isRecord, shortPath, summary, tail } from './summary';
+import { asJson, isRecord, printed, shortPath, summary, tail } from './summary';
 
 export function Call({ call, isOpen, toggle }: { call: CallEntry; isOpen: boolean; toggle: () => void }) {
   const { run, isLive } = useRun();
@@ -111,7 +111,7 @@ function Rest({ input, shown }: { input: string; shown: readonly string[] }) {
         <div key={key} className="contents">
           <dt className="text-quiet">{key}</dt>
           <dd className="font-mono whitespace-pre-wrap text-quiet">
-            {typeof value === 'string' ? value : JSON.stringify(value, null, 2)}
+            {visible(typeof value === 'string' ? value : JSON.stringify(value, null, 2))}
           </dd>
         </div>
       ))}
@@ -126,7 +126,7 @@ const MORE = 2000;
 /** What came back: its end, and more of it when one asks. */
 export function Output({ text, isError }: { text: string; isError: boolean }) {
   const [lines, setLines] = useState(LINES);
-  const { shown, hidden } = useMemo(() => tail(text, lines), [text, lines]);
+  const { shown, hidden } = useMemo(() => tail(printed(text), lines), [text, lines]);
   if (text === '') return <p className="text-sm text-faint">No output.</p>;
   const more = Math.min(hidden, MORE);
   return (

@@ -9,7 +9,7 @@ import { Call, Output } from './call';
 import { useRun } from './context';
 import { firstLine, quoted, type Entry, type PromptEntry, type TurnEntry } from './fold';
 import { Question } from './question';
-import { short, summary } from './summary';
+import { printed, short, summary } from './summary';
 
 interface EntryProps {
   entry: Entry;
@@ -66,7 +66,7 @@ function Body({ entry, isOpen, toggle }: EntryProps) {
           isOpen={isOpen}
           onClick={turn}
           label="Output"
-          about={firstLine(entry.result.output)}
+          about={firstLine(printed(entry.result.output))}
           end={entry.result.isError && <Failed />}
         >
           <Output text={entry.result.output} isError={entry.result.isError} />

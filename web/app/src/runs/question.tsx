@@ -3,6 +3,7 @@
 import { Diamond } from 'lucide-react';
 import { useMemo } from 'react';
 import { Button } from '../ui/button';
+import { visible } from '../ui/code';
 import { Clock } from '../ui/time';
 import { Edited, Input } from './call';
 import { useRun, type Answer } from './context';
@@ -24,7 +25,7 @@ export function Question({ question, isOpen, toggle }: { question: QuestionEntry
     <section aria-label="The agent asks" className="my-1 flex flex-col gap-2 rounded-md border border-amber/60 bg-amber-soft p-3">
       <h2 className="flex items-start gap-2 font-medium">
         <Diamond size={14} fill="currentColor" className="mt-1 shrink-0 text-amber" aria-hidden />
-        <span className="min-w-0 grow">Wants to go on with {question.title}</span>
+        <span className="min-w-0 grow">Wants to go on with {visible(question.title)}</span>
         <Clock at={question.at} className="shrink-0 text-sm font-normal text-quiet" />
       </h2>
       <Asked question={question} />
@@ -61,7 +62,7 @@ export function Answers({ question }: { question: QuestionEntry }) {
         </Button>
       )}
       {question.always !== undefined && (
-        <span className="text-sm text-quiet">For this run means: {question.always}</span>
+        <span className="text-sm text-quiet">For this run means: {visible(question.always)}</span>
       )}
     </div>
   );

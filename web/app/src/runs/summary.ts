@@ -59,6 +59,14 @@ export function shortPath(path: string, workingDir: string): string {
   return workingDir.length > 1 && path.startsWith(`${workingDir}/`) ? path.slice(workingDir.length + 1) : path;
 }
 
+// What a terminal would take for colours, titles and moves of its cursor.
+const CONTROLS = /\x1b(?:\[[0-9;:?<=>]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[ -/]*[0-~])/g;
+
+/** Returns output as it is read: without colours, and of a line that was written over, what was written last. */
+export function printed(output: string): string {
+  return output.replace(CONTROLS, '').replace(/\r+\n/g, '\n').replace(/^.*\r(?=.)/gm, '');
+}
+
 export interface Tail {
   shown: string;
   /** How many lines come before. */

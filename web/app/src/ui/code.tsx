@@ -67,9 +67,18 @@ export function Tokens({ line }: { line: Token[] }): ReactNode {
   );
 }
 
+// Characters that change the order in which others are drawn, or are not drawn at all.
+const UNSEEN = /[\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]/g;
+
+/** Shows characters that nobody sees: a command must not do what it does not seem to do. */
+export function visible(text: string): string {
+  return text.replace(UNSEEN, (unseen) => `⟨U+${unseen.charCodeAt(0).toString(16).toUpperCase().padStart(4, '0')}⟩`);
+}
+
 /** Code as a block of its own: coloured where its language is known, and copied by a click. */
 export function Code({ text, language = '' }: { text: string; language?: string | undefined }) {
-  const lines = useHighlight(text, LANGUAGES[language] ?? language);
+  const shown = visible(text);
+  const lines = useHighlight(shown, LANGUAGES[language] ?? language);
   return (
     <div className="group/code relative [font-variant-ligatures:none]">
       <pre
@@ -85,7 +94,7 @@ export function Code({ text, language = '' }: { text: string; language?: string 
                   <Tokens line={line} />
                 </span>
               ))
-            : text}
+            : shown}
         </code>
       </pre>
       <CopyButton text={text} />

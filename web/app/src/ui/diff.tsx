@@ -3,7 +3,7 @@
 import { diffLines } from 'diff';
 import { useMemo, useState, useSyncExternalStore, type ReactNode } from 'react';
 import { Button } from './button';
-import { languageOf, Tokens, useHighlight } from './code';
+import { languageOf, Tokens, useHighlight, visible } from './code';
 import { cx } from './cx';
 import type { Token } from './highlight';
 
@@ -124,9 +124,9 @@ type Source = { before: string; after: string } | { patch: string };
 
 /** Shows a change, its first lines until one asks for all. */
 export function Diff({ path, ...source }: { path: string } & Source) {
-  const before = 'patch' in source ? '' : source.before;
-  const after = 'patch' in source ? '' : source.after;
-  const patch = 'patch' in source ? source.patch : undefined;
+  const before = 'patch' in source ? '' : visible(source.before);
+  const after = 'patch' in source ? '' : visible(source.after);
+  const patch = 'patch' in source ? visible(source.patch) : undefined;
   const change = useMemo(
     () => (patch === undefined ? changeOf(before, after) : changeOfPatch(patch)),
     [before, after, patch],
