@@ -8,7 +8,7 @@ import { changeOf, changeOfPatch, Diff } from '../ui/diff';
 import { duration, useNow } from '../ui/time';
 import { useRun } from './context';
 import { editOf, PATHS, type Edit } from './edits';
-import { Failed, FoldLine } from './entry';
+import { Failed, FoldLine } from './fold-line';
 import type { CallEntry } from './fold';
 import { asJson, isRecord, printed, shortPath, summary, tail } from './summary';
 

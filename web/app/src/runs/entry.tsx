@@ -1,6 +1,6 @@
 // One entry of a transcript. Its number is its link.
 
-import { ChevronRight, CircleStop, Hand, Info, LogOut, OctagonX, User } from 'lucide-react';
+import { CircleStop, Hand, Info, LogOut, User } from 'lucide-react';
 import { memo, type ReactNode } from 'react';
 import { cx } from '../ui/cx';
 import { Prose } from '../ui/markdown';
@@ -8,6 +8,7 @@ import { Clock, duration } from '../ui/time';
 import { Call, Output } from './call';
 import { useRun } from './context';
 import { firstLine, quoted, type Entry, type PromptEntry, type TurnEntry } from './fold';
+import { Failed, FoldLine } from './fold-line';
 import { Question } from './question';
 import { printed, short, summary } from './summary';
 
@@ -105,52 +106,6 @@ function Body({ entry, isOpen, toggle }: EntryProps) {
         </Line>
       );
   }
-}
-
-interface FoldLineProps {
-  isOpen: boolean;
-  onClick: () => void;
-  label: ReactNode;
-  about: ReactNode;
-  end?: ReactNode;
-  dim?: boolean;
-  children: ReactNode;
-}
-
-/** A line that opens and closes what is under it. */
-export function FoldLine({ isOpen, onClick, label, about, end, dim, children }: FoldLineProps) {
-  return (
-    <>
-      <button
-        type="button"
-        aria-expanded={isOpen}
-        onClick={onClick}
-        className={cx(
-          'flex min-h-6 w-full items-center gap-2 rounded-sm text-left hover:bg-hover pointer-coarse:min-h-10',
-          dim && 'text-quiet',
-        )}
-      >
-        <ChevronRight
-          size={14}
-          aria-hidden
-          className={cx('shrink-0 text-faint', isOpen && 'rotate-90')}
-        />
-        <span className="shrink-0 font-medium">{label}</span>
-        <span className="min-w-0 grow truncate font-mono text-sm text-quiet">{about}</span>
-        {end}
-      </button>
-      {isOpen && children}
-    </>
-  );
-}
-
-export function Failed() {
-  return (
-    <span className="inline-flex shrink-0 items-center gap-1 text-sm font-medium text-red">
-      <OctagonX size={14} aria-hidden />
-      Failed
-    </span>
-  );
 }
 
 /** Something that happened, in one line. */

@@ -19,8 +19,7 @@ interface Control {
 export interface Following {
   /** Takes events, how many characters they were, and where what follows them begins. */
   onEvents: (events: Placed[], size: number, next: string) => void;
-  onClosed: () => void;
-  onConnected: (connected: boolean) => void;
+  onConnected: () => void;
 }
 
 /** Follows from an offset until the stream is closed, nothing may be read any more, or it is told to stop. */
@@ -42,7 +41,7 @@ export async function follow(url: string, offset: string, stop: AbortSignal, fol
         signal: connection.signal,
         onOpen: () => {
           failures = 0;
-          following.onConnected(true);
+          following.onConnected();
         },
         onEvent: (event) => {
           if (event.event === 'data') data.push(event.data);
@@ -69,8 +68,6 @@ export async function follow(url: string, offset: string, stop: AbortSignal, fol
       stop.removeEventListener('abort', end);
       forget();
     }
-    following.onConnected(false);
     await pause(BACKOFF[Math.min(failures++, BACKOFF.length - 1)] ?? 3000, stop);
   }
-  if (closed) following.onClosed();
 }

@@ -8,7 +8,7 @@ import { Clock } from '../ui/time';
 import { Edited, Input } from './call';
 import { useRun, type Answer } from './context';
 import { editOf } from './edits';
-import { FoldLine } from './entry';
+import { FoldLine } from './fold-line';
 import type { QuestionEntry } from './fold';
 
 export function Question({ question, isOpen, toggle }: { question: QuestionEntry; isOpen: boolean; toggle: () => void }) {

@@ -31,10 +31,6 @@ export interface View {
   following: boolean;
   /** How many entries came at the end since the reader left it. */
   fresh: number;
-  /** Whether nothing more comes. */
-  closed: boolean;
-  /** Whether the end is being followed right now. */
-  connected: boolean;
 }
 
 const NOTHING: View = {
@@ -45,8 +41,6 @@ const NOTHING: View = {
   atEnd: true,
   following: true,
   fresh: 0,
-  closed: false,
-  connected: false,
 };
 
 export class Transcript {
@@ -117,13 +111,13 @@ export class Transcript {
         this.hold(wanted, read.events);
       }
       this.refold();
-      this.show({ state: 'open', closed: index.closed });
+      this.show({ state: 'open' });
       if (this.fold.entries.length < FEW) void this.more('before');
       if (index.closed) return;
       void follow(this.path, nextOffset, signal, {
         onEvents: (events, size, next) => this.take(events, size, next),
-        onConnected: (connected) => this.show({ connected }),
-        onClosed: () => this.show({ closed: true }),
+        // What could not be read while the server was away is read now.
+        onConnected: () => this.show({ error: undefined }),
       });
     } catch (error) {
       if (!signal.aborted) this.show({ state: 'failed', error });
@@ -217,7 +211,6 @@ export class Transcript {
     try {
       await work(signal);
     } catch (error) {
-      // What could not be read now is read when the reader comes near it again.
       if (!signal.aborted && !(error instanceof Unreachable)) this.show({ error });
     }
   }
