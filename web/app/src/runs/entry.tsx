@@ -41,7 +41,7 @@ function LineLink({ seq }: { seq: number }) {
         goToLine(seq);
       }}
       title={`Link to line ${seq}`}
-      className="mt-px w-12 shrink-0 text-right font-mono text-xs leading-6 text-quiet hover:text-ink hover:underline md:w-16"
+      className="w-12 shrink-0 text-right font-mono text-xs leading-6 text-quiet hover:text-ink hover:underline md:w-16"
     >
       {seq}
     </a>
@@ -111,10 +111,10 @@ function Body({ entry, isOpen, toggle }: EntryProps) {
 /** Something that happened, in one line. */
 function Line({ icon, at, bad, children }: { icon: ReactNode; at: number; bad?: boolean; children: ReactNode }) {
   return (
-    <p className={cx('flex min-h-6 items-start gap-2', bad ? 'text-red' : 'text-quiet')}>
-      <span className="mt-1 shrink-0">{icon}</span>
+    <p className={cx('flex min-h-6 items-start gap-2 leading-6', bad ? 'text-red' : 'text-quiet')}>
+      <span className="mt-[5px] shrink-0">{icon}</span>
       <span className="min-w-0 grow whitespace-pre-wrap">{children}</span>
-      <Clock at={at} className="shrink-0 text-sm text-quiet" />
+      <Clock at={at} className="shrink-0 text-sm leading-6 text-quiet" />
     </p>
   );
 }

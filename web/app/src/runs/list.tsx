@@ -162,18 +162,13 @@ export const TranscriptList = memo(function TranscriptList({ transcript, view, f
     const entry = entries[to];
     if (!entry) return;
     setFocused(entry.seq);
+    scroll.current?.focus({ preventScroll: true });
     list.scrollToIndex(to, { align: 'auto' });
   };
   useKeys({
     j: () => move(1),
     k: () => move(-1),
     G: goToEnd,
-    Enter: (event) => {
-      // A button or link in focus is what Enter is for.
-      if (event.target instanceof HTMLElement && event.target.closest('a, button, summary')) {
-        (event.target.closest('a, button, summary') as HTMLElement).click();
-      } else if (focused !== undefined) folds.toggle(focused);
-    },
   });
 
   return (
@@ -181,6 +176,12 @@ export const TranscriptList = memo(function TranscriptList({ transcript, view, f
       <div
         ref={scroll}
         onScroll={look}
+        onKeyDown={(event) => {
+          // Inside an entry, Enter is for what has the focus there.
+          if (event.key !== 'Enter' || event.target !== event.currentTarget || focused === undefined) return;
+          event.preventDefault();
+          folds.toggle(focused);
+        }}
         tabIndex={0}
         aria-label="Transcript"
         role="region"
