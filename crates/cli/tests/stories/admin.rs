@@ -10,6 +10,7 @@ use chatroom_server::serve::Server;
 use chatroom_testkit::fake_daemon::Computer;
 use chatroom_testkit::postgres;
 use chatroom_testkit::world::{Client, PASSWORD, User, World};
+use reqwest::Method;
 use serde_json::json;
 
 use crate::desk::{Desk, Ended, mode};
@@ -175,7 +176,10 @@ async fn a_lived_in_server_moves_to_the_other_database_and_back() {
     ada.post(&format!("{}/commands", computer.path()), start).await;
     let command = daemon.command(1).await;
     daemon.started(&command).await;
-    ada.post(&format!("{room}/messages"), json!({ "content": "build it" })).await;
+    let image = image();
+    let sent = ada.request(Method::POST, &format!("{room}/attachments?name=shot.png")).body(image.clone());
+    let attachment = ada.send(sent).await.text("attachmentId").to_owned();
+    ada.post(&format!("{room}/messages"), json!({ "content": "build it", "attachments": [attachment] })).await;
     daemon.prompt(1).await;
 
     let desk = operator(&world);
@@ -218,8 +222,18 @@ async fn a_lived_in_server_moves_to_the_other_database_and_back() {
     for (desk, database, epoch) in [(&away, Some(url.as_str()), 2), (&back, None, 2)] {
         let server = serve(&data(desk), database).await;
         lives_on(&server, &ada, &computer, 2, epoch).await;
+        let client = Client::new(format!("http://{}", server.addr), Some(ada.token().to_owned()));
+        let saved =
+            client.request(Method::GET, &format!("{room}/attachments/{attachment}")).send().await.expect("an answer");
+        assert!(saved.bytes().await.expect("the file") == image, "the file is another one");
         server.stop().await;
     }
+}
+
+/// An image as large as one may be.
+fn image() -> Vec<u8> {
+    let head = b"\x89PNG\r\n\x1a\n";
+    head.iter().copied().chain((0_u8..=255).cycle()).take(5 * 1024 * 1024).collect()
 }
 
 fn data(desk: &Desk) -> std::path::PathBuf {
