@@ -36,6 +36,12 @@ pub trait Disk: Send + Sync {
     fn list(&self, folder: &str) -> io::Result<Vec<(String, u64)>>;
     /// Opens a file that exists.
     fn open(&self, name: &str) -> io::Result<Box<dyn DiskFile>>;
+    /// Fills `bytes` with what lies at `at` of a file, if that can be had without waiting. If not, for whatever reason,
+    /// the ordinary way is left.
+    fn read_now(&self, name: &str, bytes: &mut [u8], at: u64) -> bool {
+        let _ = (name, bytes, at);
+        false
+    }
     /// Opens a file, making it first if it is not there.
     fn open_or_create(&self, name: &str) -> io::Result<Box<dyn DiskFile>>;
     /// Gives a file another name, over whatever has it.
@@ -117,6 +123,20 @@ impl Disk for Folder {
 
     fn open(&self, name: &str) -> io::Result<Box<dyn DiskFile>> {
         Ok(Box::new(OpenOptions::new().read(true).write(true).open(self.path(name))?))
+    }
+
+    #[cfg(target_os = "linux")]
+    fn read_now(&self, name: &str, bytes: &mut [u8], at: u64) -> bool {
+        use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
+        use rustix::io::{ReadWriteFlags, preadv2};
+
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+        let Ok(file) = openat2(CWD, self.path(name), flags, Mode::empty(), ResolveFlags::CACHED) else {
+            return false;
+        };
+        let wanted = bytes.len();
+        let read = preadv2(&file, &mut [io::IoSliceMut::new(bytes)], at, ReadWriteFlags::NOWAIT);
+        read == Ok(wanted)
     }
 
     fn open_or_create(&self, name: &str) -> io::Result<Box<dyn DiskFile>> {

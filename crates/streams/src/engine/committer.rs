@@ -15,7 +15,7 @@ use super::error::{Refusal, Stopped};
 use super::ledger::{Ledger, News};
 use super::shared::Shared;
 use super::stream::Life;
-use super::wal::{RECORD, RollError, Wal};
+use super::wal::{RollError, Wal};
 use crate::protocol::Lifetime;
 
 /// How many segments may wait for their checkpoint before appends are refused.
@@ -160,17 +160,19 @@ impl Committer {
 
     /// Takes a change into the batch. Room for it is found first: a change that is refused has left no trace.
     fn write(&mut self, change: Change, batch: &mut Batch) -> Result<(), Unwritten> {
-        let mut body = Vec::new();
-        change.put(&mut body);
-        let size = RECORD + body.len();
-        if !self.wal.could_fit(size) {
-            return Err(Unwritten::Refused(Refusal::TooLarge(self.shared.options.max_body)));
-        }
-        if !self.wal.fits(batch.framed.len() + size) {
+        let begin = batch.framed.len();
+        self.wal.frame(&mut batch.framed, |to| change.put(to));
+        if !self.wal.fits(batch.framed.len()) {
+            let size = batch.framed.len() - begin;
+            batch.framed.truncate(begin);
+            if !self.wal.could_fit(size) {
+                return Err(Unwritten::Refused(Refusal::TooLarge(self.shared.options.max_body)));
+            }
             self.settle(batch).map_err(|Stopped| Unwritten::Stopped)?;
             self.roll()?;
+            // In its new place.
+            self.wal.frame(&mut batch.framed, |to| change.put(to));
         }
-        self.wal.frame(&body, &mut batch.framed);
         if let Err(error) = self.ledger.apply(change, &mut batch.news) {
             tracing::error!(%error, "a decision contradicts what is known of its stream");
             return Err(Unwritten::Stopped);

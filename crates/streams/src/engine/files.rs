@@ -53,13 +53,33 @@ pub(crate) fn write(
     Ok(())
 }
 
+/// Whether a read may wait for the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Patience {
+    /// It may.
+    Some,
+    /// It fails with [`io::ErrorKind::WouldBlock`] instead.
+    None,
+}
+
 /// Fills `into` with the bytes of a stream from `at` on.
-pub(crate) fn read(disk: &dyn Disk, id: u64, mut at: u64, mut into: &mut [u8], size: u64) -> io::Result<()> {
+pub(crate) fn read(
+    disk: &dyn Disk,
+    id: u64,
+    mut at: u64,
+    mut into: &mut [u8],
+    size: u64,
+    patience: Patience,
+) -> io::Result<()> {
     while !into.is_empty() {
         let index = at / size;
         let room = usize::try_from((index + 1) * size - at).unwrap_or(usize::MAX).min(into.len());
         let (now, later) = std::mem::take(&mut into).split_at_mut(room);
-        disk.open(&name(id, index))?.read_exact_at(now, at % size)?;
+        match patience {
+            Patience::Some => disk.open(&name(id, index))?.read_exact_at(now, at % size)?,
+            Patience::None if disk.read_now(&name(id, index), now, at % size) => {}
+            Patience::None => return Err(io::ErrorKind::WouldBlock.into()),
+        }
         at += room as u64;
         into = later;
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::error::Refusal;
-use super::files;
+use super::files::{self, Patience};
 use super::shared::Shared;
 use super::stream::{Life, SharedFrame, Stream};
 use crate::lines::Lines;
@@ -267,60 +267,89 @@ impl View {
         self.from == self.to
     }
 
-    /// Whether files must be read for it.
-    pub(crate) fn is_cold(&self) -> bool {
-        match &self.reader.0 {
-            _ if self.is_empty() => false,
-            Source::Engine { stream, .. } => self.from < stream.own_start() || self.from < stream.visible().flushed,
-            Source::Lines(_) => true,
-        }
+    /// Returns how many bytes a client is sent.
+    pub(crate) fn size(&self) -> u64 {
+        // Messages of JSON are an array: one bracket more than they have commas.
+        (self.to - self.from) + u64::from(self.reader.kind() == Kind::Json) * if self.is_empty() { 2 } else { 1 }
     }
 
     /// Returns its bytes as a client is sent them: messages of JSON as an array, all else as it is.
     ///
     /// Files may be read for it, so this has no place on a thread that must not wait.
     pub fn load(&self) -> Result<Bytes, Refusal> {
+        self.load_part(0, u64::MAX)
+    }
+
+    /// Returns those of them from `begin` on, so many at most.
+    ///
+    /// Files may be read for it, as for [`Self::load`].
+    pub(crate) fn load_part(&self, begin: u64, most: u64) -> Result<Bytes, Refusal> {
+        self.part(begin, most, Patience::Some)?.ok_or(Refusal::Unreadable)
+    }
+
+    /// Returns the same if nothing must be waited for.
+    pub(crate) fn part_now(&self, begin: u64, most: u64) -> Result<Option<Bytes>, Refusal> {
+        self.part(begin, most, Patience::None)
+    }
+
+    fn part(&self, begin: u64, most: u64, patience: Patience) -> Result<Option<Bytes>, Refusal> {
+        let end = self.size().min(begin.saturating_add(most));
         if self.reader.kind() != Kind::Json {
-            return self.raw(self.from, 0).map(Bytes::from);
+            return Ok(self.raw(self.from + begin, self.from + end, 0, patience)?.map(Bytes::from));
         }
         if self.is_empty() {
-            return Ok(Bytes::from_static(b"[]"));
+            return Ok(Some(Bytes::from_static(b"[]")));
         }
-        // Messages end with a comma: so does what lies before one.
-        let before = u64::from(self.from > self.reader.oldest());
-        let mut bytes = self.raw(self.from - before, 1 - usize::try_from(before).unwrap_or(0))?;
-        let (Some(first), Some(last)) = (bytes.first().copied(), bytes.last_mut()) else {
-            return Err(Refusal::Unreadable);
+        // Messages end with a comma: so does what lies before one, where the array begins.
+        let is_first = begin == 0 && self.from <= self.reader.oldest();
+        let at = |index: u64| (self.from + index).saturating_sub(1);
+        let from = if is_first { self.from } else { at(begin) };
+        let Some(mut bytes) = self.raw(from, at(end), usize::from(is_first), patience)? else {
+            return Ok(None);
         };
-        *last = b']';
-        if before == 1 && first != b',' {
-            return Err(Refusal::BadOffset);
-        }
-        if let Some(first) = bytes.first_mut() {
+        if begin == 0
+            && let Some(first) = bytes.first_mut()
+        {
+            if !is_first && *first != b',' {
+                return Err(Refusal::BadOffset);
+            }
             *first = b'[';
         }
-        Ok(Bytes::from(bytes))
+        if end == self.size()
+            && let Some(last) = bytes.last_mut()
+        {
+            *last = b']';
+        }
+        Ok(Some(Bytes::from(bytes)))
     }
 
     /// Returns its first bytes as they are stored, `most` of them at most: messages of JSON with a comma behind each.
     ///
     /// Files may be read for it, as for [`Self::load`].
     pub fn start(&self, most: u64) -> Result<Bytes, Refusal> {
-        let short = Self { to: self.to.min(self.from.saturating_add(most)), ..self.clone() };
-        short.raw(self.from, 0).map(Bytes::from)
+        self.stored(self.to.min(self.from.saturating_add(most)))
     }
 
-    /// Returns the stored bytes from `from` on, with so many empty ones before them.
-    fn raw(&self, from: u64, before: usize) -> Result<Vec<u8>, Refusal> {
-        let size = usize::try_from(self.to - from).map_err(|_| Refusal::Unreadable)?;
-        let mut bytes = vec![0; before];
-        bytes.reserve_exact(size);
+    /// Returns the stored bytes up to `to`.
+    fn stored(&self, to: u64) -> Result<Bytes, Refusal> {
+        self.raw(self.from, to, 0, Patience::Some)?.map(Bytes::from).ok_or(Refusal::Unreadable)
+    }
+
+    /// Returns the stored bytes of `from..to` with so many empty ones before them; nothing if that needs more patience.
+    fn raw(&self, from: u64, to: u64, before: usize, patience: Patience) -> Result<Option<Vec<u8>>, Refusal> {
+        let size = usize::try_from(to - from).map_err(|_| Refusal::Unreadable)?;
+        let mut bytes = Vec::with_capacity(before + size);
+        bytes.resize(before, 0);
         let done = match &self.reader.0 {
-            Source::Engine { shared, stream } => read(shared, stream, from, self.to, &mut bytes),
-            Source::Lines(lines) => lines.messages(from, self.to, &mut bytes),
+            Source::Engine { shared, stream } => read(shared, stream, from, to, &mut bytes, patience),
+            Source::Lines(_) if patience == Patience::None => return Ok(None),
+            Source::Lines(lines) => lines.messages(from, to, &mut bytes),
         };
-        done.map_err(|error| self.lost(&error))?;
-        Ok(bytes)
+        match done {
+            Ok(()) => Ok(Some(bytes)),
+            Err(error) if patience == Patience::None && error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+            Err(error) => Err(self.lost(&error)),
+        }
     }
 
     /// Finds out why it cannot be read: it may have been deleted meanwhile.
@@ -340,10 +369,17 @@ impl View {
 }
 
 /// Appends the bytes of `from..to` to `into`, those of sources included.
-fn read(shared: &Shared, stream: &Stream, from: u64, to: u64, into: &mut Vec<u8>) -> io::Result<()> {
+fn read(
+    shared: &Shared,
+    stream: &Stream,
+    from: u64,
+    to: u64,
+    into: &mut Vec<u8>,
+    patience: Patience,
+) -> io::Result<()> {
     let own = stream.own_start();
     if let Some(source) = stream.source.as_ref().filter(|_| from < own) {
-        read(shared, source, from, to.min(own), into)?;
+        read(shared, source, from, to.min(own), into, patience)?;
     }
     let from = from.max(own);
     if from >= to {
@@ -354,7 +390,7 @@ fn read(shared: &Shared, stream: &Stream, from: u64, to: u64, into: &mut Vec<u8>
     if in_files > from {
         let begin = into.len();
         into.resize(begin + usize::try_from(in_files - from).map_err(io::Error::other)?, 0);
-        files::read(&*shared.disk, stream.id(), from, &mut into[begin..], shared.options.file_bytes)?;
+        files::read(&*shared.disk, stream.id(), from, &mut into[begin..], shared.options.file_bytes, patience)?;
     }
     into.extend_from_slice(&in_memory);
     Ok(())
@@ -381,7 +417,7 @@ pub(crate) fn beyond(reader: &Reader, position: u64, count: u64) -> Result<u64, 
         if view.is_empty() {
             return Err(Refusal::ForkOutside);
         }
-        let bytes = view.raw(at, 0)?;
+        let bytes = view.stored(view.to)?;
         let mut rest = &bytes[..];
         while left > 0 && !rest.is_empty() {
             let end = json::first_end(rest).map_err(|_| Refusal::BadOffset)?;

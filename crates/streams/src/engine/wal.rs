@@ -18,7 +18,7 @@ const MAGIC: &[u8; 8] = b"dstrlog1";
 /// Kind, number, end of the segment before, checksum; the rest is empty.
 const HEADER: usize = 64;
 /// Length, checksum of the body, checksum of both and of the place.
-pub(crate) const RECORD: usize = 12;
+const RECORD: usize = 12;
 /// How many segments wait for use at most.
 const SPARES: usize = 2;
 
@@ -134,15 +134,18 @@ impl Wal {
         (HEADER + bytes) as u64 <= self.size
     }
 
-    /// Adds a record to what will be written next.
-    pub fn frame(&self, body: &[u8], to: &mut Vec<u8>) {
-        let place = self.end + to.len() as u64;
+    /// Adds a record to what will be written next; `put` writes its body.
+    pub fn frame(&self, to: &mut Vec<u8>, put: impl FnOnce(&mut Vec<u8>)) {
+        let begin = to.len();
+        to.extend_from_slice(&[0; RECORD]);
+        put(to);
+        let place = self.end + begin as u64;
+        let (head, body) = to[begin..].split_at_mut(RECORD);
         let length = u32::try_from(body.len()).unwrap_or(u32::MAX);
         let sum = crc32fast::hash(body);
-        to.extend_from_slice(&length.to_le_bytes());
-        to.extend_from_slice(&sum.to_le_bytes());
-        to.extend_from_slice(&record_sum(self.number, place, length, sum).to_le_bytes());
-        to.extend_from_slice(body);
+        head[..4].copy_from_slice(&length.to_le_bytes());
+        head[4..8].copy_from_slice(&sum.to_le_bytes());
+        head[8..].copy_from_slice(&record_sum(self.number, place, length, sum).to_le_bytes());
     }
 
     /// Writes framed records; they are durable when this returns. After an error nobody knows what is.

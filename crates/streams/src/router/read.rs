@@ -3,6 +3,7 @@
 use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
+use futures_util::{StreamExt as _, stream};
 use http::StatusCode;
 use http::header::{self, HeaderMap, HeaderValue};
 use http::request::Parts;
@@ -14,6 +15,8 @@ use crate::protocol::content::Kind;
 use crate::protocol::cursor;
 use crate::{Lifetime, Reader, Refusal, Start, View};
 
+/// How much is read and sent at once: little enough to stay in the cache of a core.
+const PIECE: u64 = 256 * 1024;
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 /// What may still grow.
 const SHORT: HeaderValue = HeaderValue::from_static("private, max-age=60, stale-while-revalidate=300");
@@ -52,7 +55,7 @@ pub(super) async fn read(service: &Service, path: &str, request: &Parts) -> Resu
 async fn catch_up(service: &Service, reader: &Reader, asked: &Read, headers: &HeaderMap) -> Result<Response, Error> {
     let view = reader.view(asked.start)?;
     if asked.start == Start::Now {
-        let body = if reader.kind() == Kind::Json { Bytes::from_static(b"[]") } else { Bytes::new() };
+        let body = if reader.kind() == Kind::Json { Body::from("[]") } else { Body::empty() };
         let mut response = page(reader, &view, body);
         response.headers_mut().remove(header::ETAG);
         response.headers_mut().insert(header::CACHE_CONTROL, NO_STORE);
@@ -102,7 +105,7 @@ async fn data(
         response.headers_mut().insert(header::ETAG, answer::text(&tag));
         response
     } else {
-        page(reader, view, load(service, view).await?)
+        page(reader, view, body(service, view).await?)
     };
     // The same words mean another place tomorrow; an offset does not.
     let is_fixed = view.is_whole_page && asked.is_exact && !view.is_up_to_date && asked.mode == Mode::CatchUp;
@@ -110,9 +113,10 @@ async fn data(
     Ok(response)
 }
 
-fn page(reader: &Reader, view: &View, body: Bytes) -> Response {
-    let mut response = Response::new(Body::from(body));
+fn page(reader: &Reader, view: &View, body: Body) -> Response {
+    let mut response = Response::new(body);
     let headers = response.headers_mut();
+    headers.insert(header::CONTENT_LENGTH, answer::number(view.size()));
     headers.insert(header::CONTENT_TYPE, answer::text(reader.content_type().as_str()));
     headers.insert(header::ETAG, answer::text(&tag(reader, view)));
     describe(view, headers);
@@ -148,15 +152,41 @@ fn has(headers: &HeaderMap, tag: &str) -> bool {
     })
 }
 
-/// Reads a page, off the threads that must not wait if files are needed for it.
+/// Returns a page as a body: its first piece is read, so that what cannot be read is refused, the others as the
+/// connection takes them.
+async fn body(service: &Service, view: &View) -> Result<Body, Refusal> {
+    let first = part(service, view, 0, PIECE).await?;
+    let begin = first.len() as u64;
+    if begin == view.size() {
+        return Ok(Body::from(first));
+    }
+    let rest = stream::unfold((service.clone(), view.clone(), begin), async |(service, view, begin)| {
+        if begin == view.size() {
+            return None;
+        }
+        let piece = part(&service, &view, begin, PIECE).await;
+        // Behind an error nothing comes.
+        let end = piece.as_ref().map_or(view.size(), |piece| begin + piece.len() as u64);
+        Some((piece, (service, view, end)))
+    });
+    Ok(Body::from_stream(stream::once(async { Ok(first) }).chain(rest)))
+}
+
+/// Reads all of it.
 pub(super) async fn load(service: &Service, view: &View) -> Result<Bytes, Refusal> {
-    if !view.is_cold() {
-        return view.load();
+    part(service, view, 0, u64::MAX).await
+}
+
+/// Reads a part of it, off the threads that must not wait if it must be waited for.
+async fn part(service: &Service, view: &View, begin: u64, most: u64) -> Result<Bytes, Refusal> {
+    if let Some(there) = view.part_now(begin, most)? {
+        return Ok(there);
     }
     // The semaphore is never closed.
     let _file = service.files.acquire().await.map_err(|_| Refusal::Unreadable)?;
     let view = view.clone();
-    tokio::task::spawn_blocking(move || view.load()).await.unwrap_or(Err(Refusal::Unreadable))
+    let loaded = tokio::task::spawn_blocking(move || view.load_part(begin, most)).await;
+    loaded.unwrap_or(Err(Refusal::Unreadable))
 }
 
 /// Returns a number nobody can foretell.

@@ -76,6 +76,35 @@ async fn json_comes_back_byte_for_byte() {
 }
 
 #[tokio::test]
+async fn a_large_page_is_whole_wherever_it_lies_and_begins() {
+    // All in memory, all in files, and some of each.
+    for flush_bytes in [u64::MAX, 1, 700 << 10] {
+        let service = service(Options { flush_bytes, ..Options::default() }, RouterOptions::default());
+        service.send("PUT", "json", &[JSON], "").await;
+        service.send("PUT", "text", &[TEXT], "").await;
+        let message = |number: usize| format!("\"{number}:{}\"", "x".repeat(50_000 + number));
+        for number in 0..19 {
+            assert!(service.send("POST", "json", &[JSON], &message(number)).await.status.is_success());
+            assert!(service.send("POST", "text", &[TEXT], &message(number)).await.status.is_success());
+        }
+        let first = service.send("GET", "json?offset=-1", &[], "").await;
+        let all = (0..19).map(message);
+        assert_eq!(first.body, format!("[{}]", all.clone().collect::<Vec<_>>().join(",")));
+        assert_eq!(first.header("content-length"), first.body.len().to_string());
+        let text = service.send("GET", "text?offset=-1", &[], "").await;
+        assert_eq!(text.body, all.clone().collect::<String>());
+        assert_eq!(text.header("content-length"), text.body.len().to_string());
+        // Behind the third message.
+        let third: usize = all.clone().take(3).map(|message| message.len() + 1).sum();
+        let offset = first.header("stream-next-offset").to_owned();
+        let (generation, end) = offset.split_once('_').expect("an offset");
+        let offset = format!("{generation}_{third:0width$}", width = end.len());
+        let rest = service.send("GET", &format!("json?offset={offset}"), &[], "").await;
+        assert_eq!(rest.body, format!("[{}]", all.skip(3).collect::<Vec<_>>().join(",")));
+    }
+}
+
+#[tokio::test]
 async fn a_long_stream_comes_in_pages_that_never_change() {
     let service = service(small(), RouterOptions::default());
     service.send("PUT", "a", &[JSON], "").await;
