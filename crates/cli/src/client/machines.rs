@@ -1,5 +1,6 @@
 //! Machines, their configurations and commands.
 
+use chatroom_protocol::api::agents::Runs;
 use chatroom_protocol::api::commands::{CommandView, SendCommand};
 use chatroom_protocol::api::machines::{
     AgentConfigView, ClaimEnrolment, Enrolment, IssuedMachine, MachinePolicy, MachineView, Machines, RegisterMachine,
@@ -34,6 +35,11 @@ impl Client {
     /// Asks a connected machine what it permits.
     pub async fn policy(&self, machine: MachineId) -> Result<MachinePolicy, ApiError> {
         self.get(&format!("/api/machines/{machine}/policy")).await
+    }
+
+    /// Lists what runs on a machine of the caller.
+    pub async fn runs_on(&self, machine: MachineId) -> Result<Runs, ApiError> {
+        self.get(&format!("/api/machines/{machine}/runs")).await
     }
 
     /// Gives a machine another name.

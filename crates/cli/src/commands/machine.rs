@@ -4,6 +4,7 @@ mod allow;
 mod join;
 mod policy;
 mod rotate;
+mod runs;
 mod unlock;
 
 use std::process::ExitCode;
@@ -35,6 +36,8 @@ pub enum Machine {
     Unlock(unlock::Unlock),
     /// Show or change what this machine permits.
     Allow(allow::Allow),
+    /// List what runs on a machine of yours, in whatever room.
+    Runs(runs::Runs),
     /// Show what a connected machine permits.
     Policy(policy::Policy),
     /// Print the line by which another computer joins.
@@ -73,6 +76,7 @@ pub async fn run(verb: Machine, shell: &Shell) -> Result<ExitCode> {
         Machine::Rotate(_) => "machine rotate",
         Machine::Unlock(_) => "machine unlock",
         Machine::Allow(_) => "machine allow",
+        Machine::Runs(_) => "machine runs",
         Machine::Policy(_) => "machine policy",
         Machine::Add(_) => "machine add",
         Machine::Join(_) => "machine join",
@@ -86,6 +90,7 @@ pub async fn run(verb: Machine, shell: &Shell) -> Result<ExitCode> {
         Machine::Rotate(verb) => rotate::run(&verb, shell).await,
         Machine::Unlock(verb) => unlock::run(&verb, shell).await,
         Machine::Allow(verb) => allow::run(&verb, shell),
+        Machine::Runs(verb) => runs::run(&verb, shell).await,
         Machine::Policy(verb) => policy::run(&verb, shell).await,
         Machine::Add(format) => add(format, shell).await,
         Machine::Join(verb) => join::run(&verb, shell).await,

@@ -54,6 +54,8 @@ async fn what_a_machine_permits_is_shown_to_its_user_alone() {
         ada.get("/api/machines").await.body["machines"][0]["daemonConnected"] == true
     })
     .await;
+    let idle = desk.run("machine runs").await.exits(0);
+    assert!(idle.out.is_empty() && idle.err.contains("Nothing runs there"), "{}", idle.all());
     let before = desk.run("machine policy").await.exits(0);
     assert!(before.out.contains("no folder yet") && before.out.contains("not permitted"), "{}", before.all());
     desk.run("machine allow .").await.exits(0);

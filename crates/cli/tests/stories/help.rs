@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::desk::Desk;
 
-const VERBS: [&str; 68] = [
+const VERBS: [&str; 69] = [
     "",
     "up",
     "server",
@@ -64,6 +64,7 @@ const VERBS: [&str; 68] = [
     "machine rotate",
     "machine unlock",
     "machine allow",
+    "machine runs",
     "machine policy",
     "machine add",
     "machine join",

@@ -240,10 +240,11 @@ pub struct RunView {
     pub crashed: bool,
 }
 
-/// `GET /api/chatrooms/{chatroomId}/agents/{role}/runs`, `GET /api/machines/{machineId}/runs`
+/// `GET /api/chatrooms/{chatroomId}/agents/{role}/runs`, the newest first, and `GET /api/machines/{machineId}/runs`, the
+/// oldest first
 #[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Runs {
-    /// The newest first.
+    /// In the order the route says.
     pub runs: Vec<RunView>,
     /// Where to read on, if there are more: `after=` this.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -330,6 +330,19 @@ async fn a_role_s_runs_are_listed_and_what_they_said_names_them() {
 }
 
 #[tokio::test]
+async fn what_runs_on_a_machine_is_listed_for_its_user() {
+    let (stage, mut daemon, run) = running().await;
+    let path = format!("{}/runs", stage.laptop.path());
+    let live = stage.alice.get(&path).await.body;
+    let ids: Vec<_> = live["runs"].as_array().unwrap().iter().map(|run| (&run["runId"], &run["chatroomId"])).collect();
+    assert_eq!(ids, [(&json!(run), &json!(stage.room_id()))]);
+    assert_eq!(stage.bob.get(&path).await.status, 404);
+    stage.command("stop-agent").await;
+    daemon.report([Fact::RunExited { run_id: run, requested: true, reason: "stopped".into() }]).await;
+    assert_eq!(stage.alice.get(&path).await.body, json!({ "runs": [] }));
+}
+
+#[tokio::test]
 async fn an_agent_says_since_when_its_machine_is_away() {
     let (stage, daemon, _) = running().await;
     daemon.cut();

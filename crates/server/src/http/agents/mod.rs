@@ -7,7 +7,7 @@ use axum::extract::{Path, Query, State};
 use chatroom_domain::agents::Run;
 use chatroom_protocol::api::Done;
 use chatroom_protocol::api::agents::{Agents, AnswerPermission, RunView, Runs, ShareAgent};
-use chatroom_protocol::{MachineId, PermissionId, Problem, Role, RoomId, RunId};
+use chatroom_protocol::{PermissionId, Problem, Role, RoomId, RunId};
 use serde::Deserialize;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -18,7 +18,6 @@ use crate::error::Error;
 use crate::http::Json;
 use crate::http::caller::{AnyCaller, Person};
 use crate::limits;
-use crate::machines;
 use crate::rooms;
 
 /// The routes of this resource.
@@ -29,7 +28,6 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(answer))
         .routes(routes!(share))
         .routes(routes!(list_runs))
-        .routes(routes!(list_live))
         .routes(routes!(show_run))
         .merge(prompts::routes())
         .merge(terminal::routes())
@@ -121,17 +119,6 @@ async fn list_runs(
     runs.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
     let next = runs.last().filter(|_| more).map(|run| run.id);
     Ok(Json(Runs { runs: runs.into_iter().map(|run| views::run_view(run, person.user)).collect(), next }))
-}
-
-/// Lists what runs on a machine of the caller, the oldest first.
-#[utoipa::path(get, path = "/api/machines/{machineId}/runs", tag = "agents", security(("session" = [])),
-    params(("machineId" = MachineId, Path)),
-    responses((status = 200, body = Runs), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
-async fn list_live(person: Person, State(app): State<App>, Path(id): Path<MachineId>) -> Result<Json<Runs>, Error> {
-    let reader = app.reader();
-    let machine = machines::find(&reader, id, person.user).await?;
-    let runs = chatroom_store::runs::live_on(&reader, machine.id).await?;
-    Ok(Json(Runs { runs: runs.into_iter().map(|run| views::run_view(run, person.user)).collect(), next: None }))
 }
 
 /// Shows a run to a member of its room.

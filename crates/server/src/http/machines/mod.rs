@@ -5,6 +5,7 @@ mod tunnel;
 
 use axum::extract::{Path, State};
 use chatroom_protocol::api::Done;
+use chatroom_protocol::api::agents::Runs;
 use chatroom_protocol::api::machines::{
     AgentConfigView, IssuedMachine, MachinePolicy, MachineView, Machines, RegisterMachine, RenameMachine,
     UpdateAgentConfig,
@@ -13,6 +14,7 @@ use chatroom_protocol::{MachineId, Problem, Role, RoomId};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::agents::views;
 use crate::app::App;
 use crate::error::Error;
 use crate::http::Json;
@@ -29,6 +31,7 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(rotate))
         .routes(routes!(configure))
         .routes(routes!(show_policy))
+        .routes(routes!(live_runs))
         .merge(join::routes())
         .merge(tunnel::routes())
 }
@@ -141,4 +144,14 @@ async fn show_policy(
     Path(id): Path<MachineId>,
 ) -> Result<Json<MachinePolicy>, Error> {
     Ok(Json(policy::read(&app, person.user, id).await?))
+}
+
+/// Lists what runs on a machine of the caller, in whatever room: the runs that are not over, the oldest first.
+#[utoipa::path(get, path = "/api/machines/{machineId}/runs", tag = "machines", security(("session" = [])),
+    params(("machineId" = MachineId, Path)), responses((status = 200, body = Runs), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+async fn live_runs(person: Person, State(app): State<App>, Path(id): Path<MachineId>) -> Result<Json<Runs>, Error> {
+    let reader = app.reader();
+    let machine = machines::find(&reader, id, person.user).await?;
+    let live = chatroom_store::runs::live_on(&reader, machine.id).await?;
+    Ok(Json(Runs { runs: live.into_iter().map(|run| views::run_view(run, person.user)).collect(), next: None }))
 }
