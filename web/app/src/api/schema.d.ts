@@ -954,7 +954,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Lists what runs on a machine of the caller, the oldest first. */
+        /** Lists what runs on a machine of the caller, in whatever room: the runs that are not over, the oldest first. */
         get: operations["get_machines_machineId_runs"];
         put?: never;
         post?: never;
@@ -2129,10 +2129,13 @@ export interface components {
             /** @description Where it works. */
             workingDir: string;
         };
-        /** @description `GET /api/chatrooms/{chatroomId}/agents/{role}/runs`, `GET /api/machines/{machineId}/runs` */
+        /**
+         * @description `GET /api/chatrooms/{chatroomId}/agents/{role}/runs`, the newest first, and `GET /api/machines/{machineId}/runs`, the
+         *     oldest first
+         */
         Runs: {
             next?: components["schemas"]["RunId"] | null;
-            /** @description The newest first. */
+            /** @description In the order the route says. */
             runs: components["schemas"]["RunView"][];
         };
         /** @description An event that has the text. */
