@@ -66,6 +66,9 @@ export function LiveTerminal({ run }: { run: Run }) {
       end();
     };
   }, [run.runId]);
+  useEffect(() => {
+    if (run.exitedAt != null) link.current?.over();
+  }, [run.exitedAt]);
   return (
     <div className="flex min-h-0 grow flex-col bg-sunken">
       <State

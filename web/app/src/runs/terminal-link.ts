@@ -48,6 +48,7 @@ export class TerminalLink {
   /** How many of those that come draw the screen, and do not count. */
   private drawn = 0;
   private viewer: number | undefined;
+  private isOver = false;
 
   constructor(runId: string, screen: Screen) {
     this.runId = runId;
@@ -59,6 +60,7 @@ export class TerminalLink {
     while (!this.stop.signal.aborted) {
       const lostBy = await this.connect();
       if (this.stop.signal.aborted || this.joined.state === 'ended') return;
+      if (this.isOver) return this.change({ state: 'ended', typing: false });
       // Silence: the screen was only too fast for this tab.
       if (lostBy === 'too_slow') continue;
       this.change({ state: 'lost', typing: false, reason: lostBy });
@@ -69,6 +71,11 @@ export class TerminalLink {
   close(): void {
     this.stop.abort();
     this.socket?.close();
+  }
+
+  /** Says that the run is known to be over: a connection that is lost from now on is not joined again. */
+  over(): void {
+    this.isOver = true;
   }
 
   type(bytes: Uint8Array): void {
