@@ -115,7 +115,7 @@ fn list(root: &Path, folder: &Path, files: &mut Vec<String>) -> Result<(), Box<d
 /// Writes the table of what is embedded. `x.br` is `x`, compressed with Brotli.
 fn table(dist: Option<&Path>, files: &[String]) -> Result<String, Box<dyn Error>> {
     let mut table = String::from("[\n");
-    for file in files.iter().filter(|file| !file.ends_with(".br")) {
+    for file in files.iter().filter(|file| Path::new(file).extension() != Some(OsStr::new("br"))) {
         let dist = dist.ok_or("there is no app")?;
         let include = |file: &str| format!("include_bytes!({:?})", dist.join(file).display().to_string());
         let packed = format!("{file}.br");

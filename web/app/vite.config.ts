@@ -22,8 +22,13 @@ function brotli(): Plugin {
   };
 }
 
+const SERVER = 'http://127.0.0.1:8787';
+
 export default defineConfig({
   plugins: [react(), tailwindcss(), brotli()],
   build: { target: 'es2022', assetsInlineLimit: 0, modulePreload: { polyfill: false } },
-  server: { proxy: { '/api': { target: 'http://127.0.0.1:8080', ws: true } } },
+  // The server lets no page of another origin act: what comes from here is shown to it as its own.
+  server: {
+    proxy: { '/api': { target: SERVER, ws: true, changeOrigin: true, headers: { origin: SERVER } } },
+  },
 });

@@ -1,4 +1,4 @@
-//! What CI and people run: `cargo xtask test`, `soak`, `bench`, `openapi`, `record`, `bring`.
+//! What CI and people run: `cargo xtask test`, `soak`, `bench`, `openapi`, `screenshots`, `record`, `bring`.
 //!
 //! It depends on nothing of ours, so that it builds in seconds and works while the rest does not.
 
@@ -16,6 +16,7 @@ mod schemathesis;
 mod soak;
 mod steps;
 mod test;
+mod web;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -37,12 +38,14 @@ enum Verb {
     Bring,
     /// Only runs the official suite of the Durable Streams protocol against `chatroom streams serve`
     Conformance,
-    /// Writes the API description, or compares it with the committed one
+    /// Writes the API description and the web app's types of it, or compares it with the committed one
     Openapi {
         /// Fail when the committed description is not current
         #[arg(long)]
         check: bool,
     },
+    /// Takes the pictures of the README anew, in a real browser
+    Screenshots,
     /// Records the talks with the pinned agent programs again, which the tests of the harnesses replay
     Record,
     /// Repeats the stories that depend on timing
@@ -70,9 +73,10 @@ fn main() -> ExitCode {
         Verb::Test => test::run(),
         Verb::Bring => bring::all(),
         Verb::Conformance => conformance::check(),
+        Verb::Screenshots => web::screenshots(),
         Verb::Record => record::all(),
         Verb::Openapi { check: true } => openapi::check(),
-        Verb::Openapi { check: false } => openapi::write(),
+        Verb::Openapi { check: false } => openapi::write().and_then(|()| web::write_types()),
         Verb::Soak { times, seed, only } => soak::run(times, seed, only.as_deref()),
         Verb::Bench { arguments } => bench::run(&arguments),
     };

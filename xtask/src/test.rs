@@ -2,7 +2,7 @@
 
 use crate::database::Database;
 use crate::steps::Steps;
-use crate::{bring, cargo, conformance, openapi, schemathesis};
+use crate::{bring, cargo, conformance, openapi, schemathesis, web};
 
 pub fn run() -> anyhow::Result<()> {
     let mut steps = Steps::begin();
@@ -28,6 +28,7 @@ pub fn run() -> anyhow::Result<()> {
         });
     }
     steps.step("API description", openapi::check);
+    steps.step("web app", web::check);
     steps.step("made-up requests", || schemathesis::check(None));
     if let Some(database) = &database {
         steps.step("made-up requests on PostgreSQL", || schemathesis::check(Some(database.url())));

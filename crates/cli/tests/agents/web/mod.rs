@@ -116,6 +116,53 @@ async fn a_terminal_is_typed_into_and_taken_over() {
     desk.command("stop-agent", "builder").await;
 }
 
+/// The pictures of the README, which `cargo xtask screenshots` keeps: every main screen, in light and in dark.
+#[tokio::test(flavor = "multi_thread")]
+async fn pictures() {
+    let (world, model) = (World::start().await, Model::start().await);
+    let ada = world.user("ada").await;
+    let mut laptop = Laptop::registered(&world, &ada, &model).await;
+    laptop.program("pi", ECHO);
+    laptop.start_daemon(&ada).await;
+    laptop.cli_ok(&["machine", "allow", "--terminal"], None).await;
+    ada.patch(&format!("/api/machines/{}", laptop.id), json!({ "alias": "laptop" })).await;
+    let roles = ["builder", "reviewer", "writer"];
+    let room = ada.post("/api/chatrooms", json!({ "name": "ship-login", "roles": roles })).await;
+    let desk = Desk { user: &ada, laptop: &laptop, room: room.text("chatroomId").to_owned() };
+    desk.configure("builder", "claude", "ask").await;
+    desk.configure("reviewer", "opencode", "ask").await;
+    let path = format!("/api/machines/{}/agents/{}/writer", laptop.id, desk.room);
+    let config = json!({ "agentType": "pi", "workingDir": laptop.work_dir(), "form": "terminal", "mode": "auto" });
+    laptop.cli_ok(&["machine", "allow", "--auto"], None).await;
+    assert_eq!(ada.put(&path, config).await.status, 200);
+    let (run, terminal) = (desk.start("builder").await, desk.start("writer").await);
+    desk.start("reviewer").await;
+    desk.until_status("builder", "waiting").await;
+    let said = "Add **rate limiting** to the login route:\n\n- five tries a minute for an address\n- `429` with `Retry-After`\n\n\
+                [[say: A token bucket in the login route will do. First I look at what is there.]] \
+                [[run: cargo test login]]";
+    desk.say(said).await;
+    desk.until_status("builder", "needs-you").await;
+    desk.say("Then update the changelog.").await;
+    for name in ["docs", "perf"] {
+        ada.post("/api/chatrooms", json!({ "name": name, "roles": ["writer"] })).await;
+    }
+    let kept = tempfile::tempdir().expect("a folder");
+    let folder = std::env::var_os("CHATROOM_SCREENSHOTS").map_or_else(|| kept.path().to_owned(), Into::into);
+    let given = json!({
+        "cookie": ada.cookie, "room": desk.room, "run": run, "terminal": terminal, "machine": laptop.id, "folder": folder,
+    });
+    Story::begin(&world, "pictures", &given).told().await;
+    assert_eq!(std::fs::read_dir(&folder).expect("the folder").flatten().filter(is_picture).count(), 16);
+    for role in roles {
+        desk.command("stop-agent", role).await;
+    }
+}
+
+fn is_picture(file: &std::fs::DirEntry) -> bool {
+    file.path().extension().is_some_and(|kind| kind == "png")
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_thumb_is_enough() {
     let (world, model) = (World::start().await, Model::start().await);
