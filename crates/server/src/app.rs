@@ -15,7 +15,7 @@ use chatroom_protocol::{InstanceId, MachineId, RoomId, Timestamp, UserId};
 use chatroom_store::events::NewEvent;
 use chatroom_store::{Reader, Store, Tx, events};
 use chatroom_tunnel::Links;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, SemaphorePermit, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -27,6 +27,9 @@ use crate::limits::Limits;
 use crate::machines::bulk::Bulk;
 use crate::machines::gaps::Gaps;
 use crate::transcripts::Transcripts;
+
+/// How many machines use the database at once to arrive: enough to share a sync, few enough that people find it free.
+const ARRIVALS: usize = 64;
 
 /// The server's shared state; a clone is a handle to the same one.
 #[derive(Clone)]
@@ -46,6 +49,10 @@ pub struct Shared {
     pub links: Links<MachineId>,
     /// Their second connections, for what is big or slow.
     pub bulk: Bulk,
+    /// Bounds the machines that are looked at before they come in: all of them do when the server was away.
+    pub doors: Turns,
+    /// Bounds the machines that are written down as online.
+    pub arrivals: Turns,
     /// Who was refused for its version.
     pub gaps: Gaps,
     /// Who is to be woken.
@@ -82,6 +89,8 @@ impl App {
             keys,
             links: Links::default(),
             bulk: Bulk::default(),
+            doors: Turns::of(ARRIVALS),
+            arrivals: Turns::of(ARRIVALS),
             gaps: Gaps::default(),
             wake: Wake::default(),
             stopping: CancellationToken::new(),
@@ -124,6 +133,21 @@ impl App {
     /// Makes an id: `app.id(RoomId::from_parts)`.
     pub fn id<T>(&self, make: impl FnOnce(Timestamp, u128) -> T) -> Result<T, Error> {
         Ok(make(self.clock.now(), u128::from_ne_bytes(self.random()?)))
+    }
+}
+
+/// So many at once; the others wait in the order they came.
+pub struct Turns(Semaphore);
+
+impl Turns {
+    fn of(most: usize) -> Self {
+        Self(Semaphore::new(most))
+    }
+
+    /// Waits for a turn; it ends when what is returned is dropped.
+    pub async fn take(&self) -> Result<SemaphorePermit<'_>, Error> {
+        // The semaphore is never closed.
+        self.0.acquire().await.map_err(|_| Error::ShuttingDown)
     }
 }
 

@@ -187,6 +187,8 @@ async fn arrive(
     link: &Link,
 ) -> Result<Option<Generation>, Error> {
     let Introduced { proof, pong, renewal } = introduced;
+    // Not before it has shown what it is: whoever stays silent keeps nobody waiting.
+    let _turn = app.arrivals.take().await?;
     let mut work = app.begin().await?;
     let Some(known) = chatroom_store::machines::known(&work.tx, id).await? else {
         return Ok(None);

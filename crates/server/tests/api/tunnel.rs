@@ -7,8 +7,9 @@ use chatroom_domain::machines::LEASE_MS;
 use chatroom_protocol::api::reports::Fact;
 use chatroom_protocol::{Problem, RunId, Timestamp};
 use chatroom_server::machines::lease;
-use chatroom_testkit::fake_daemon::Manner;
+use chatroom_testkit::fake_daemon::{FakeDaemon, Manner};
 use chatroom_tunnel::DialError;
+use futures_util::future::join_all;
 use serde_json::json;
 
 use crate::stage::{Stage, computer};
@@ -79,6 +80,25 @@ async fn the_newest_daemon_wins() {
     stage.online(true).await;
     assert!(third.is_connected());
     assert_eq!(stage.alice.get(&stage.laptop.path()).await.body["epoch"], 4);
+}
+
+#[tokio::test]
+async fn more_machines_than_may_arrive_at_once_all_come() {
+    let stage = Stage::set().await;
+    let mut computers = Vec::new();
+    for number in 0..80 {
+        computers.push(computer(&stage.alice, &format!("m{number}")).await);
+    }
+    let daemons = join_all(computers.iter().map(|computer| computer.connect_with(1, Manner::default()))).await;
+    let all_online = async {
+        for computer in &computers {
+            while stage.alice.get(&computer.path()).await.body["daemonConnected"] != true {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_mins(1), all_online).await.expect("all of them are online");
+    assert!(daemons.iter().all(FakeDaemon::is_connected));
 }
 
 #[tokio::test]

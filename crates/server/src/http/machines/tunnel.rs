@@ -1,6 +1,6 @@
 //! The tunnel's door, and the reports that come beside it.
 
-use axum::extract::{DefaultBodyLimit, Path, Request, State};
+use axum::extract::{DefaultBodyLimit, FromRequestParts as _, Path, Request, State};
 use axum::response::Response;
 use chatroom_domain::machines::MachineError;
 use chatroom_protocol::api::reports::{Applied, Reports};
@@ -38,7 +38,12 @@ pub fn routes() -> OpenApiRouter<App> {
         ("chatroom-ticket" = Option<String>, Header, description = "For a further tunnel the server asked for: what it called it."),
     ),
     responses((status = 101), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
-async fn open(caller: MachineCaller, State(app): State<App>, request: Request) -> Result<Response, Error> {
+async fn open(State(app): State<App>, request: Request) -> Result<Response, Error> {
+    // Before the first look at the database.
+    let _turn = app.doors.take().await?;
+    let (mut parts, body) = request.into_parts();
+    let caller = MachineCaller::from_request_parts(&mut parts, &app).await?;
+    let request = Request::from_parts(parts, body);
     let headers = request.headers();
     let machine: MachineId = read(headers, "chatroom-machine")?;
     if machine != caller.machine {
