@@ -16,11 +16,14 @@ pub fn run(arguments: &[String]) -> anyhow::Result<()> {
     let mut bench = std::process::Command::new(folder.join("bench"));
     bench.args(arguments).current_dir(crate::root());
     let what = arguments.first().map_or("", String::as_str);
-    if ["dispatch", "streams", "transcripts"].contains(&what) {
+    if ["dispatch", "streams", "transcripts", "web"].contains(&what) {
         bench.arg("--program").arg(folder.join("chatroom"));
     }
     if what == "streams" {
         bench.arg("--opponent").arg(bring::opponent()?);
+    }
+    if what == "web" {
+        bring::browser()?;
     }
     crate::run(&mut bench)
 }

@@ -83,7 +83,7 @@ pub fn programs() -> anyhow::Result<()> {
 }
 
 /// Installs what drives a browser.
-fn browser() -> anyhow::Result<()> {
+pub fn browser() -> anyhow::Result<()> {
     install("browser", node()?.as_deref()).map(drop)
 }
 

@@ -18,6 +18,8 @@ use crate::storm;
 use crate::waiters;
 use crate::{DatabaseKind, Dispatch};
 
+/// How many people share the machines.
+const PEOPLE: usize = 10;
 /// How many of the people who wait get a message.
 const MESSAGES: usize = 300;
 /// Sign-ins with a password before memory is looked at.
@@ -53,8 +55,14 @@ async fn on(scale: &Dispatch, kind: DatabaseKind) -> anyhow::Result<()> {
     let port = free_port()?;
     let database = cluster.as_ref().map(|cluster| cluster.url().to_string());
     let messages = MESSAGES.min(scale.waiters);
-    let wish =
-        Wish { port, database: database.clone(), real: homes.ids.clone(), others, rooms: scale.waiters + messages };
+    let wish = Wish {
+        port,
+        database: database.clone(),
+        people: PEOPLE,
+        real: homes.ids.clone(),
+        others,
+        rooms: scale.waiters + messages,
+    };
     let seeded = seed(wish).await?;
     let server = Server::start(Place { program: scale.program.clone(), data: seeded.data(), database, port })?;
     let run = Run { scale, seeded, homes, messages };

@@ -44,6 +44,11 @@ pub fn millis(time: Duration) -> String {
     if millis < 1.0 { format!("{millis:.3} ms") } else { format!("{millis:.1} ms") }
 }
 
+/// Returns a time that was told in milliseconds; one that a clock which was set back made negative is none.
+pub fn from_millis(millis: f64) -> Duration {
+    Duration::try_from_secs_f64(millis / 1e3).unwrap_or_default()
+}
+
 /// Returns the one in the middle.
 pub fn median(mut all: Vec<f64>) -> f64 {
     all.sort_unstable_by(f64::total_cmp);

@@ -19,6 +19,7 @@ mod transcripts;
 mod tunnel;
 mod tunnels;
 mod waiters;
+mod web;
 
 use std::path::PathBuf;
 
@@ -41,6 +42,8 @@ enum What {
     Streams(Streams),
     /// A long transcript: its end, one line of it, a hit in it
     Transcripts(Transcripts),
+    /// The web app in a real browser: how soon pages and lines are there, and what long ones cost
+    Web(Web),
     /// Many machines in one process; `dispatch` starts it
     #[command(hide = true)]
     Machines(tunnels::Machines),
@@ -147,6 +150,35 @@ struct Streams {
     quick: bool,
 }
 
+/// How large a run is.
+#[derive(Debug, Clone, Args)]
+struct Web {
+    /// The `chatroom` program to measure
+    #[arg(long)]
+    program: PathBuf,
+    /// How often each page is opened
+    #[arg(long, default_value_t = 10)]
+    times: usize,
+    /// Lines an agent writes while its page is open
+    #[arg(long, default_value_t = 200)]
+    lines: u32,
+    /// Events of the long transcript
+    #[arg(long, default_value_t = 100_000)]
+    events: u64,
+    /// Screens of it that are scrolled through
+    #[arg(long, default_value_t = 100)]
+    screens: u32,
+    /// Machines of one person
+    #[arg(long, default_value_t = 1000)]
+    machines: usize,
+    /// Rooms of one person
+    #[arg(long, default_value_t = 1000)]
+    rooms: usize,
+    /// A small run, to see that everything works: its figures mean little
+    #[arg(long)]
+    quick: bool,
+}
+
 fn main() -> anyhow::Result<()> {
     // Whoever comes second finds it done.
     let _ = rustls::crypto::ring::default_provider().install_default();
@@ -158,6 +190,7 @@ fn main() -> anyhow::Result<()> {
             What::Tunnel(scale) => tunnel::run(&scale.settled()).await,
             What::Streams(scale) => streams::run(&scale.settled()).await,
             What::Transcripts(scale) => transcripts::run(scale).await,
+            What::Web(scale) => web::run(scale.settled()).await,
             What::Machines(machines) => tunnels::run(machines).await,
         }
     })
@@ -192,6 +225,23 @@ impl Streams {
             Self { seconds: 1, rounds: 1, readers: self.readers.min(50), bulk: self.bulk.min(8), ..self }
         } else {
             self
+        }
+    }
+}
+
+impl Web {
+    fn settled(self) -> Self {
+        if !self.quick {
+            return self;
+        }
+        Self {
+            times: self.times.min(2),
+            lines: self.lines.min(20),
+            events: self.events.min(5000),
+            screens: self.screens.min(10),
+            machines: self.machines.min(100),
+            rooms: self.rooms.min(100),
+            ..self
         }
     }
 }

@@ -14,8 +14,6 @@ use chatroom_testkit::world::{Client, User, World};
 use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
 
-/// How many people share the machines.
-const PEOPLE: usize = 10;
 /// How much is written at once.
 const TOGETHER: usize = 250;
 
@@ -25,6 +23,8 @@ pub struct Wish {
     pub port: u16,
     /// Its database, if not beside its data.
     pub database: Option<String>,
+    /// How many people share the machines and rooms.
+    pub people: usize,
     /// Machines that have an identity already.
     pub real: Vec<MachineId>,
     /// Machines beside them.
@@ -82,7 +82,7 @@ pub async fn seed(wish: Wish) -> anyhow::Result<Seeded> {
     let flags = Flags { open_sign_up: Some(true), port: Some(wish.port), database: wish.database, ..Flags::default() };
     let world = World::start_with(flags).await;
     let mut people = Vec::new();
-    for index in 0..PEOPLE {
+    for index in 0..wish.people {
         people.push(world.user(&format!("person{index}")).await);
     }
     let owners: Vec<UserId> = people.iter().map(|person| person.id.parse()).collect::<Result<_, _>>()?;

@@ -51,7 +51,8 @@ pub async fn run(scale: Transcripts) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn taken(times: usize, mut work: impl AsyncFnMut() -> anyhow::Result<()>) -> anyhow::Result<Times> {
+/// Does something so many times; returns how long each took.
+pub async fn taken(times: usize, mut work: impl AsyncFnMut() -> anyhow::Result<()>) -> anyhow::Result<Times> {
     let mut all: Vec<Duration> = Vec::new();
     for _ in 0..times {
         let began = Instant::now();
@@ -61,14 +62,15 @@ async fn taken(times: usize, mut work: impl AsyncFnMut() -> anyhow::Result<()>) 
     Ok(Times::new(all))
 }
 
-async fn text(reader: &Client, path: &str) -> anyhow::Result<()> {
+/// Asks for a path.
+pub async fn text(reader: &Client, path: &str) -> anyhow::Result<()> {
     let answer = reader.get(path).await;
     anyhow::ensure!(answer.status == 200, "{path}: {} {}", answer.status, answer.raw);
     Ok(())
 }
 
 /// Looks up where an event is, and reads on from there as a client does.
-async fn by_number(reader: &Client, path: &str, event: u64) -> anyhow::Result<()> {
+pub async fn by_number(reader: &Client, path: &str, event: u64) -> anyhow::Result<()> {
     let index = reader.get(&format!("{path}/index?event={event}")).await;
     let offset = index.body["place"]["offset"].as_str().unwrap_or_default();
     let read = reader.get(&format!("{path}?offset={offset}")).await;
