@@ -16,7 +16,7 @@ use crate::{Access, StoreError, Tx};
 const TABLE: &str = "rooms";
 
 /// Rooms of a person with what is new to them. What was said before they joined is not, nor what they said; both counts
-/// end at 1,000, so that a room with a long history costs no more.
+/// end at 1,000, so that a room with a long history costs no more, and are made for the rooms of the page alone.
 const LIST: &str = r"
 SELECT rooms.*,
   (SELECT COUNT(*) FROM (SELECT 1 FROM messages AS said
@@ -27,14 +27,17 @@ SELECT rooms.*,
     WHERE said.room_id = rooms.id AND said.queued = FALSE AND said.position > COALESCE(mark.position, 0)
       AND said.created_at >= members.joined_at AND said.kind = 'handoff' AND said.target = 'user'
     LIMIT 1000) AS new_handoffs) AS handoffs
-FROM rooms
+FROM (
+  SELECT rooms.* FROM rooms
+  JOIN members ON members.instance_id = rooms.instance_id AND members.user_id = $1
+  WHERE (rooms.archived_at IS NOT NULL) = $2
+    AND LOWER(rooms.name) LIKE LOWER($3) ESCAPE '\'
+    AND ($4 = '' OR rooms.id < $4)
+  ORDER BY rooms.id DESC
+  LIMIT $5) AS rooms
 JOIN members ON members.instance_id = rooms.instance_id AND members.user_id = $1
 LEFT JOIN read_marks AS mark ON mark.room_id = rooms.id AND mark.user_id = $1
-WHERE (rooms.archived_at IS NOT NULL) = $2
-  AND LOWER(rooms.name) LIKE LOWER($3) ESCAPE '\'
-  AND ($4 = '' OR rooms.id < $4)
-ORDER BY rooms.id DESC
-LIMIT $5";
+ORDER BY rooms.id DESC";
 
 /// Which rooms of a person are asked for.
 #[derive(Debug, Clone, Default)]
