@@ -8,6 +8,7 @@ import { api, unwrap } from '../api/client';
 import { keys, type Agent, type Machine, type Room } from '../api/queries';
 import { useAct } from '../ui/act';
 import { Button, IconButton } from '../ui/button';
+import { visible } from '../ui/code';
 import { Commands } from '../ui/copy';
 import { Menu } from '../ui/menu';
 import { StatusWord } from '../ui/status';
@@ -47,10 +48,9 @@ export function AgentCard({ agent, room, machines }: CardProps) {
       {asks && (
         <div className="flex flex-col gap-2 rounded-md bg-amber-soft p-2">
           <p className="font-medium">{asks.title}</p>
-          <details>
-            <summary className="text-sm text-quiet">Exactly what</summary>
-            <pre className="max-h-48 overflow-auto font-mono text-sm whitespace-pre-wrap">{asks.input}</pre>
-          </details>
+          <pre className="max-h-48 overflow-auto font-mono text-sm whitespace-pre-wrap" tabIndex={0}>
+            {visible(asks.input)}
+          </pre>
           <Answer roomId={room.chatroomId} role={agent.role} permission={asks} />
           {agent.permissions.length > 1 && <p className="text-sm text-quiet">and {agent.permissions.length - 1} more</p>}
         </div>
