@@ -28,6 +28,7 @@ use chatroom_protocol::{
 use chatroom_tunnel::{Conn, Dial, DialError, dial};
 use futures_util::stream::{self, StreamExt as _};
 use reqwest::header::{HeaderMap, HeaderValue};
+use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -297,7 +298,7 @@ impl FakeDaemon {
     }
 
     /// Sends lines of a run's transcript, each a document of JSON; `last` says that nothing more comes.
-    pub async fn write(&self, run: RunId, lines: &[Value], last: bool) {
+    pub async fn write(&self, run: RunId, lines: &[impl Serialize], last: bool) {
         let computer = &self.said.computer;
         let path = format!("{}/runs/{run}/transcript", computer.path());
         let mut request = computer.client.request(reqwest::Method::POST, &path).json(lines);

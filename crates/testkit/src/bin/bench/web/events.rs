@@ -16,7 +16,6 @@ const OUTPUT: &str = "running 12 tests\ntest parses_a_number ... ok\ntest refuse
 
 /// Returns an event of the transcript; a turn ends with each that [`TURN`] divides.
 pub fn event(seq: u64) -> Sequenced<RunEvent> {
-    let at = Timestamp(BEGAN + i64::try_from(seq).unwrap_or_default() * STEP);
     let prompt_id = PromptId::from_parts(Timestamp(BEGAN), u128::from((seq - 1) / TURN));
     let event = match (seq % TURN, seq % 4) {
         (1, _) => {
@@ -37,7 +36,16 @@ pub fn event(seq: u64) -> Sequenced<RunEvent> {
             RunEvent::Message { text, block: None }
         }
     };
-    Sequenced { seq, at, event }
+    placed(seq, event)
+}
+
+/// Returns an event in which the agent says this.
+pub fn said(seq: u64, text: String) -> Sequenced<RunEvent> {
+    placed(seq, RunEvent::Message { text, block: None })
+}
+
+fn placed(seq: u64, event: RunEvent) -> Sequenced<RunEvent> {
+    Sequenced { seq, at: Timestamp(BEGAN + i64::try_from(seq).unwrap_or_default() * STEP), event }
 }
 
 /// Each tenth call changes a file, which the page shows open.

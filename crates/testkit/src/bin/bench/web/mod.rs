@@ -44,14 +44,14 @@ pub async fn run(scale: Web) -> anyhow::Result<()> {
     let mut measured = Measured::begin(&scale)?;
 
     progress("the start page");
-    desk.daemon.write_all(desk.live, BEFORE).await?;
+    desk.daemon.write_all(desk.live, BEFORE).await;
     let start = Browser::begin("start", &desk.given(desk.live, json!({})))?.only().await?;
     measured.start(&start);
     progress("lines as they are written");
     let (lines, read) = desk.live(scale.lines).await?;
     measured.live(&lines, &read);
     progress("a long transcript");
-    desk.daemon.write_all(desk.long, scale.events).await?;
+    desk.daemon.write_all(desk.long, scale.events).await;
     let path = format!("/api/runs/{}/transcript", desk.long);
     let floor = taken(scale.times, async || by_number(&desk.ada, &path, scale.events).await).await?;
     let given = json!({ "last": scale.events, "screens": scale.screens });
@@ -119,9 +119,7 @@ impl Desk {
         for number in 1..=u64::from(lines) {
             due.tick().await;
             let text = format!("line {number}, written at {:.3};", now());
-            let event = json!({ "type": "message", "text": text });
-            let line = json!({ "seq": BEFORE + number, "at": 1_900_000_000_000_u64, "event": event });
-            self.daemon.0.write(self.live, &[line], false).await;
+            self.daemon.0.write(self.live, &[events::said(BEFORE + number, text)], false).await;
         }
         let all = page.only().await?;
         Ok((all, reader.await??))
@@ -142,15 +140,13 @@ impl Daemon {
     }
 
     /// Writes a transcript of so many events.
-    async fn write_all(&self, run: RunId, last: u64) -> anyhow::Result<()> {
+    async fn write_all(&self, run: RunId, last: u64) {
         let mut next = 1;
         while next <= last {
             let until = last.min(next + TOGETHER - 1);
-            let lines = (next..=until).map(|seq| serde_json::to_value(events::event(seq)));
-            self.0.write(run, &lines.collect::<Result<Vec<_>, _>>()?, false).await;
+            self.0.write(run, &(next..=until).map(events::event).collect::<Vec<_>>(), false).await;
             next = until + 1;
         }
-        Ok(())
     }
 }
 
