@@ -13,8 +13,8 @@ export function AddMachine() {
   return (
     <div className="flex w-full flex-col items-start gap-2">
       <p className="text-quiet">
-        Run one line in a terminal on the computer. It fetches chatroom from this server, registers the computer as yours and
-        starts its daemon.
+        Run one line in a terminal on the computer. It fetches chatroom from this server, registers the computer as yours, and
+        says what comes next: the folder agents may work in, and starting its daemon.
       </p>
       {enrol.data && left > 0 && (
         <>

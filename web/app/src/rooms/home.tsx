@@ -9,6 +9,7 @@ import { PageHead } from '../frame/frame';
 import { RoomLink } from '../frame/rail';
 import { AddMachine } from '../machines/add';
 import { Button } from '../ui/button';
+import { Commands } from '../ui/copy';
 import { cx } from '../ui/cx';
 import { Problem } from '../ui/problem';
 import { Skeleton } from '../ui/states';
@@ -187,7 +188,7 @@ function Checklist({ room, started, create }: { room: RoomEntry | undefined; sta
     {
       title: 'Find an agent program on it',
       done: known.some((machine) => machine.availableTools.length > 0),
-      how: (
+      how: known.some((machine) => machine.daemonConnected) ? (
         <p className="text-quiet">
           Install claude, opencode, cursor or pi there; the daemon looks again by itself, and{' '}
           <Link to="/machines" className="text-accent underline">
@@ -195,6 +196,11 @@ function Checklist({ room, started, create }: { room: RoomEntry | undefined; sta
           </Link>{' '}
           shows what it finds.
         </p>
+      ) : (
+        <>
+          <p className="text-quiet">Its daemon looks for them. There, run:</p>
+          <Commands lines="chatroom machine daemon start" className="w-full" />
+        </>
       ),
     },
     {
