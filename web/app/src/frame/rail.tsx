@@ -7,7 +7,7 @@ import { machines, me, rooms, type RoomEntry } from '../api/queries';
 import { IconButton } from '../ui/button';
 import { cx } from '../ui/cx';
 import { CreateRoom } from '../rooms/create';
-import { RoomMark, waiting } from '../rooms/mark';
+import { RoomMark, waitingInAll } from '../rooms/mark';
 import { openPalette } from './palette';
 
 const ROW = 32;
@@ -50,7 +50,7 @@ export function Rail() {
 /** What waits for the person, in all rooms together. */
 function NeedsYou() {
   const { data } = useQuery(rooms);
-  const count = data?.reduce((sum, room) => sum + waiting(room), 0) ?? 0;
+  const count = waitingInAll(data);
   return (
     <RailLink to="/" icon={<Inbox size={16} aria-hidden />}>
       <span className="grow">Needs you</span>

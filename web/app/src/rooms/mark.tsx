@@ -7,6 +7,8 @@ export function waiting(room: RoomEntry): number {
   return asks + gaveUp + handoffs + approvals;
 }
 
+export const waitingInAll = (rooms: RoomEntry[] | undefined) => rooms?.reduce((sum, room) => sum + waiting(room), 0) ?? 0;
+
 /** What a room shows of itself in a list: first what needs the reader, then whether somebody works. */
 export function RoomMark({ room }: { room: RoomEntry }) {
   if (waiting(room) > 0) return <Mark label="Needs you" status={room.needsYou.asks === 0 && room.needsYou.gaveUp > 0 ? 'gave-up' : 'needs-you'} />;
