@@ -55,7 +55,9 @@ function Inside({ rooms: all, create }: { rooms: RoomEntry[]; create: () => void
   const told = looked.filter((room) => room.needsYou.handoffs + room.needsYou.approvals > 0);
   return (
     <div className="mx-auto flex w-full max-w-[760px] flex-col gap-6 p-4">
-      <Checklist room={looked[0]} started={roles.some(({ agent }) => agent.run != null)} create={create} />
+      {found.every((answer) => !answer.isPending) && (
+        <Checklist room={looked[0]} started={roles.some(({ agent }) => agent.run != null)} create={create} />
+      )}
       {asking.length + told.length > 0 && (
         <section>
           <h2 className="mb-2 font-semibold">Needs you</h2>

@@ -36,8 +36,11 @@ await tell(async ({ person }) => {
     }
     await page.close();
   }
-  const page = await ada.open('/nothing/here');
-  await look(page, 'an address of nothing');
+  const nothing = await ada.open('/nothing/here');
+  await look(nothing, 'an address of nothing');
+  await nothing.close();
+  const page = await ada.open('/');
+  await page.getByText('Latest rooms').waitFor();
   await page.keyboard.press('Control+k');
   await page.getByRole('dialog').waitFor();
   await look(page, 'the palette');

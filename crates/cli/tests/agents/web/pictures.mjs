@@ -7,7 +7,7 @@ await tell(async ({ person }) => {
   const page = await ada.open('/');
   const room = `/rooms/${given.room}`;
   const screens = {
-    home: ['/', async () => page.getByText('Latest rooms').waitFor()],
+    home: ['/', async () => page.getByRole('heading', { name: 'Needs you' }).waitFor()],
     room: [room, async () => page.getByRole('button', { name: 'Allow', exact: true }).first().waitFor()],
     setup: [
       room,

@@ -18,6 +18,8 @@ await tell(async ({ person }) => {
   await until('the second tab shows it too', async () =>
     (await second.locator('.xterm-rows').innerText()).replaceAll('\u00a0', ' ').includes('you typed: hello terminal'));
   await second.getByRole('button', { name: /take over/i }).click();
+  await second.getByText('You type here.').waitFor();
+  await page.getByText('Somebody else types here.').waitFor();
   await second.locator('.xterm-helper-textarea').focus();
   await second.keyboard.type('from the second');
   await second.keyboard.press('Enter');
