@@ -73,6 +73,8 @@ async fn twenty_rotations_of_a_real_daemon_lose_no_request() {
     let ada = world.user("ada").await;
     let desk = joined(&world, &ada).await;
     desk.run("machine daemon start").await.exits(0);
+    // The daemon knows of its tunnel some milliseconds before the server has written it down.
+    until("the server sees it", async || ada.get(&path(&desk)).await.body["daemonConnected"] == true).await;
     let first = desk.file("credentials.json")["machineToken"].as_str().expect("a token").to_owned();
     let done = AtomicBool::new(false);
     let pinging = async {
