@@ -17,6 +17,9 @@ use crate::app::App;
 use crate::error::Error;
 pub(super) use html::{Page, escape};
 
+/// What the addresses of the app begin with, as its router has them.
+const ADDRESSES: [&str; 8] = ["", "account", "activity", "cli", "machines", "rooms", "sign-in", "sign-up"];
+
 /// The pages that are not the app's.
 pub(super) fn routes() -> Router<App> {
     Router::new().route("/sign-in", get(sign_in::show)).route("/style.css", get(style))
@@ -37,7 +40,14 @@ pub(super) async fn elsewhere(request: Request) -> Response {
     }
     match chatroom_web::find(path.trim_start_matches('/')) {
         Some(asset) if path != "/index.html" => app::file(asset, request.headers()),
-        _ if path == "/" || wants_page(request.headers()) => app::page(request.headers()),
+        _ if path == "/" || wants_page(request.headers()) => {
+            let mut page = app::page(request.headers());
+            let first = path.trim_start_matches('/').split('/').next().unwrap_or_default();
+            if page.status().is_success() && !ADDRESSES.contains(&first) {
+                *page.status_mut() = StatusCode::NOT_FOUND;
+            }
+            page
+        }
         _ => Error::NotFound.into_response(),
     }
 }
