@@ -433,8 +433,9 @@ async fn what_a_terminal_showed_is_a_recording() {
     let world = World::new().await;
     let mut run = script(
         &world,
-        "stty -echo; trap 'stty size' WINCH; for n in $(seq 300); do printf '%s ' $n; done; printf 'ma\\303'; sleep 0.4\n\
-         printf '\\261ana\\n'; while read -r line || :; do printf '\\033[1m%s\\033[m\\n' \"$line\"; done",
+        "stty -echo; for n in $(seq 300); do printf '%s ' $n; done; printf 'ma\\303'; sleep 0.4\n\
+         printf '\\261ana\\n'; until [ \"$(stty size)\" = '30 100' ]; do sleep 0.02; done; stty size\n\
+         while read -r line || :; do printf '\\033[1m%s\\033[m\\n' \"$line\"; done",
     )
     .await;
     let mut eyes = Eyes::join(&run, as_large(100, 30)).await;
