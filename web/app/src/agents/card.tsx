@@ -2,7 +2,7 @@
 
 import { useQueryClient } from '@tanstack/react-query';
 import { Link } from '@tanstack/react-router';
-import { Ellipsis, Play, RotateCw, Settings2, Share2, Square } from 'lucide-react';
+import { Ellipsis, History, Play, RotateCw, Settings2, Share2, Square } from 'lucide-react';
 import { useEffect, useState } from 'react';
 import { api, unwrap } from '../api/client';
 import { keys, type Agent, type Machine, type Room } from '../api/queries';
@@ -14,7 +14,8 @@ import { Menu } from '../ui/menu';
 import { StatusWord } from '../ui/status';
 import { Ago, duration, useNow } from '../ui/time';
 import { command, isLive, machineOf } from './command';
-import { Answer } from './permission';
+import { PastRuns } from './past';
+import { Answers } from './permission';
 import { AgentSetup } from './setup';
 
 interface CardProps {
@@ -25,6 +26,7 @@ interface CardProps {
 
 export function AgentCard({ agent, room, machines }: CardProps) {
   const [setup, setSetup] = useState(false);
+  const [past, setPast] = useState(false);
   const machineId = machineOf(agent);
   const config = agent.configs.find((known) => known.machineId === machineId);
   const machine = machines.find((known) => known.machineId === (agent.machineId ?? machineId));
@@ -51,11 +53,12 @@ export function AgentCard({ agent, room, machines }: CardProps) {
           <pre className="max-h-48 overflow-auto font-mono text-sm whitespace-pre-wrap" tabIndex={0}>
             {visible(asks.input)}
           </pre>
-          <Answer roomId={room.chatroomId} role={agent.role} permission={asks} />
+          <Answers roomId={room.chatroomId} role={agent.role} permission={asks} />
           {agent.permissions.length > 1 && <p className="text-sm text-quiet">and {agent.permissions.length - 1} more</p>}
         </div>
       )}
-      <Actions agent={agent} room={room} machineId={machineId} setUp={() => setSetup(true)} />
+      <Actions agent={agent} room={room} machineId={machineId} setUp={() => setSetup(true)} showPast={() => setPast(true)} />
+      <PastRuns open={past} onOpenChange={setPast} agent={agent} room={room} />
       <AgentSetup open={setup} onOpenChange={setSetup} agent={agent} room={room} machines={machines} />
     </article>
   );
@@ -103,9 +106,10 @@ interface ActionsProps {
   room: Room;
   machineId: string | undefined;
   setUp: () => void;
+  showPast: () => void;
 }
 
-function Actions({ agent, room, machineId, setUp }: ActionsProps) {
+function Actions({ agent, room, machineId, setUp, showPast }: ActionsProps) {
   const queries = useQueryClient();
   const live = isLive(agent);
   const send = useAct(async ({ type, resume }: { type: 'start-agent' | 'stop-agent' | 'restart-agent'; resume?: boolean }) => {
@@ -174,6 +178,7 @@ function Actions({ agent, room, machineId, setUp }: ActionsProps) {
               icon: <Play size={14} aria-hidden />,
               act: () => send({ type: 'start-agent', resume: true }),
             },
+            agent.run != null && { label: 'Past runs', icon: <History size={14} aria-hidden />, act: showPast },
             { label: 'Set up', icon: <Settings2 size={14} aria-hidden />, act: setUp },
             {
               label: agent.shared ? 'Stop sharing with the room' : 'Share with the room',

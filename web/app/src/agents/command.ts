@@ -1,6 +1,6 @@
 // Sending commands to machines, and waiting for what comes of them.
 
-import { api, ApiError, unwrap, type Schemas } from '../api/client';
+import { api, unwrap, type Schemas } from '../api/client';
 import type { Agent, Command } from '../api/queries';
 
 type Kind = Schemas['CommandType'];
@@ -34,10 +34,7 @@ export async function settled(sent: Command): Promise<Command> {
 /** The machine an agent is started on: where it runs, or ran, else where one configuration of the caller says. */
 export function machineOf(agent: Agent): string | undefined {
   const configured = agent.configs.map((config) => config.machineId);
-  if (agent.machineId && configured.includes(agent.machineId)) return agent.machineId;
-  return configured.length === 1 ? configured[0] : configured[0];
+  return agent.machineId && configured.includes(agent.machineId) ? agent.machineId : configured[0];
 }
 
 export const isLive = (agent: Agent) => agent.run != null && agent.run.exitedAt == null;
-
-export const isRefusal = (error: unknown, code: string) => error instanceof ApiError && error.code === code;

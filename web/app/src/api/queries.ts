@@ -8,7 +8,6 @@ export type Room = Schemas['RoomView'];
 export type RoomEntry = Schemas['RoomEntry'];
 export type Message = Schemas['MessageView'];
 export type Agent = Schemas['AgentView'];
-export type AgentConfig = Schemas['AgentConfigView'];
 export type Run = Schemas['RunView'];
 export type Task = Schemas['TaskView'];
 export type Machine = Schemas['MachineView'];

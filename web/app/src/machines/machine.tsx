@@ -11,9 +11,9 @@ import { PageHead } from '../frame/frame';
 import { useAct } from '../ui/act';
 import { Button, IconButton } from '../ui/button';
 import { Commands as Lines, Copy } from '../ui/copy';
-import { Confirm, Dialog } from '../ui/dialog';
-import { TextField } from '../ui/field';
+import { Confirm } from '../ui/dialog';
 import { Problem } from '../ui/problem';
+import { Rename } from '../ui/rename';
 import { Skeleton } from '../ui/states';
 import { OnlineDot } from '../ui/status';
 import { Ago, duration } from '../ui/time';
@@ -56,7 +56,16 @@ function Inside({ machine }: { machine: Machine }) {
           <FarReaching machine={machine} />
         </div>
       </div>
-      <Rename machine={machine} open={renaming} onOpenChange={setRenaming} />
+      <Rename
+        open={renaming}
+        onOpenChange={setRenaming}
+        title="Rename the machine"
+        name={machine.alias}
+        most={80}
+        rename={(alias) =>
+          unwrap(api.PATCH('/api/machines/{machineId}', { params: { path: { machineId: machine.machineId } }, body: { alias } }))
+        }
+      />
     </>
   );
 }
@@ -281,31 +290,3 @@ const Far = ({ about, children }: { about: string; children: ReactNode }) => (
     {children}
   </div>
 );
-
-function Rename({ machine, open, onOpenChange }: { machine: Machine; open: boolean; onOpenChange: (open: boolean) => void }) {
-  const [alias, setAlias] = useState(machine.alias);
-  const rename = useAct(async () => {
-    await unwrap(
-      api.PATCH('/api/machines/{machineId}', { params: { path: { machineId: machine.machineId } }, body: { alias: alias.trim() } }),
-    );
-    onOpenChange(false);
-  });
-  return (
-    <Dialog open={open} onOpenChange={onOpenChange} title="Rename the machine">
-      <form
-        className="flex flex-col gap-3"
-        onSubmit={(event) => {
-          event.preventDefault();
-          rename();
-        }}
-      >
-        <TextField label="Name" autoFocus required maxLength={80} value={alias} onChange={(event) => setAlias(event.target.value)} />
-        <div className="flex justify-end">
-          <Button type="submit" look="main" busy={rename.busy} disabled={!alias.trim()}>
-            Rename
-          </Button>
-        </div>
-      </form>
-    </Dialog>
-  );
-}

@@ -9,8 +9,9 @@ import { keys, type Room } from '../api/queries';
 import { useAct } from '../ui/act';
 import { Button, IconButton } from '../ui/button';
 import { Dialog } from '../ui/dialog';
-import { Field, inputLook, TextField } from '../ui/field';
+import { Field, inputLook } from '../ui/field';
 import { Menu } from '../ui/menu';
+import { Rename } from '../ui/rename';
 import { cx } from '../ui/cx';
 
 type Change = Schemas['UpdateRoom'];
@@ -58,9 +59,14 @@ export function RoomMenu({ room }: { room: Room }) {
           },
         ]}
       />
-      <Dialog open={open === 'rename'} onOpenChange={(now) => !now && setOpen(undefined)} title="Rename the room">
-        <Rename room={room} close={() => setOpen(undefined)} />
-      </Dialog>
+      <Rename
+        open={open === 'rename'}
+        onOpenChange={(now) => !now && setOpen(undefined)}
+        title="Rename the room"
+        name={room.name}
+        most={120}
+        rename={(name) => change({ name })}
+      />
       <Dialog
         open={open === 'instructions'}
         onOpenChange={(now) => !now && setOpen(undefined)}
@@ -85,28 +91,6 @@ function useChange(room: Room): (change: Change) => Promise<void> {
       queries.invalidateQueries({ queryKey: keys.rooms }),
     ]);
   };
-}
-
-function Rename({ room, close }: { room: Room; close: () => void }) {
-  const [name, setName] = useState(room.name);
-  const change = useChange(room);
-  const rename = useAct(() => change({ name: name.trim() }).then(close));
-  return (
-    <form
-      className="flex flex-col gap-3"
-      onSubmit={(event) => {
-        event.preventDefault();
-        rename();
-      }}
-    >
-      <TextField label="Name" autoFocus required maxLength={120} value={name} onChange={(event) => setName(event.target.value)} />
-      <div className="flex justify-end">
-        <Button type="submit" look="main" busy={rename.busy} disabled={!name.trim()}>
-          Rename
-        </Button>
-      </div>
-    </form>
-  );
 }
 
 function Instructions({ room, close }: { room: Room; close: () => void }) {

@@ -1,8 +1,7 @@
 import { createContext, useContext } from 'react';
+import type { Answer } from '../agents/answer';
 import type { Run } from '../api/queries';
 import type { QuestionEntry } from './fold';
-
-export type Answer = 'allow' | 'deny' | 'allow-run';
 
 /** The run a page is about, for the entries of its transcript. */
 export interface RunContext {

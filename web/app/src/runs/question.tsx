@@ -2,11 +2,12 @@
 
 import { Diamond } from 'lucide-react';
 import { useMemo } from 'react';
+import type { Answer } from '../agents/answer';
 import { Button } from '../ui/button';
 import { visible } from '../ui/code';
 import { Clock } from '../ui/time';
 import { Edited, Input } from './call';
-import { useRun, type Answer } from './context';
+import { useRun } from './context';
 import { editOf } from './edits';
 import { FoldLine } from './fold-line';
 import type { QuestionEntry } from './fold';

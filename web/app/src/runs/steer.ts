@@ -3,10 +3,12 @@
 import { useQueryClient } from '@tanstack/react-query';
 import { useNavigate } from '@tanstack/react-router';
 import { useCallback, useState } from 'react';
+import { answerQuestion, type Answer } from '../agents/answer';
+import { command as send } from '../agents/command';
 import { api, unwrap, type Schemas } from '../api/client';
 import { keys, type Run } from '../api/queries';
 import { tell, useAct } from '../ui/act';
-import type { Answer, RunContext } from './context';
+import type { RunContext } from './context';
 import type { QuestionEntry } from './fold';
 
 export function useSteering(run: Run) {
@@ -18,12 +20,7 @@ export function useSteering(run: Run) {
     'The turn is being interrupted',
   );
   const command = useAct(async (type: Schemas['CommandType']) => {
-    const sent = await unwrap(
-      api.POST('/api/machines/{machineId}/commands', {
-        params: { path: { machineId: run.machineId } },
-        body: { type, chatroomId: run.chatroomId, role: run.role },
-      }),
-    );
+    const sent = await send(run.machineId, type, run.chatroomId, run.role);
     // A start is another run.
     if (sent.runId && sent.runId !== run.runId) {
       await navigate({ to: '/rooms/$roomId/runs/$runId', params: { roomId: run.chatroomId, runId: sent.runId } });
@@ -46,18 +43,9 @@ export function useAnswers(run: Run): Pick<RunContext, 'answer' | 'answering'> {
   const { chatroomId, role } = run;
   const answer = useCallback(
     (question: QuestionEntry, word: Answer) => {
-      const { permissionId, digest } = question;
+      const { permissionId } = question;
       setAnswering((before) => new Set(before).add(permissionId));
-      unwrap(
-        api.POST('/api/chatrooms/{chatroomId}/agents/{role}/permissions/{permissionId}', {
-          params: { path: { chatroomId, role, permissionId } },
-          body: {
-            decision: word === 'deny' ? 'deny' : 'allow',
-            digest,
-            ...(word === 'allow-run' && { scope: 'run' as const }),
-          },
-        }),
-      ).catch((error: unknown) => {
+      answerQuestion(chatroomId, role, question, word).catch((error: unknown) => {
         tell(error);
         setAnswering((before) => {
           const after = new Set(before);

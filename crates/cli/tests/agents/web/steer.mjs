@@ -48,4 +48,11 @@ await tell(async ({ person }) => {
   check('the page of the run stays', page.url().includes('/runs/'));
   await page.keyboard.press('Escape');
   await until('Escape leads back to the room', async () => !page.url().includes('/runs/'));
+
+  // What it did is still there, behind its card.
+  await page.getByRole('button', { name: 'More about builder' }).click();
+  await page.getByRole('menuitem', { name: 'Past runs' }).click();
+  await page.getByRole('dialog').getByRole('link').first().click();
+  await page.waitForURL('**/runs/run_*');
+  await page.getByText('the first is done', { exact: true }).waitFor();
 });
