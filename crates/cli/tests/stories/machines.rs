@@ -4,6 +4,7 @@ use chatroom_testkit::world::World;
 use serde_json::json;
 
 use crate::desk::{Desk, mode};
+use crate::waiting::visit;
 
 #[tokio::test]
 async fn a_second_computer_joins_with_a_code_that_works_once() {
@@ -35,7 +36,7 @@ async fn a_machine_is_renamed_and_removed() {
     let ada = world.user("ada").await;
     let desk = Desk::of(&world, &ada).await;
     let room = desk.run("room create hello --role builder").await.exits(0).out.trim().to_owned();
-    desk.run(&format!("wait-for-task --chatroom-id={room} --role=builder --duration=1s")).await.exits(0);
+    visit(&desk, &room, "builder", "").await;
     let id = desk.file("machine.json")["machineId"].as_str().expect("an id").to_owned();
 
     desk.run(&format!("machine rename {id} laptop")).await.exits(0);
@@ -53,7 +54,7 @@ async fn a_machine_is_renamed_and_removed() {
     let list = desk.run("machine list --json").await.exits(0).json();
     assert_eq!(list["machines"], json!([]));
     // The identity stays; the next wait registers it again.
-    desk.run(&format!("wait-for-task --chatroom-id={room} --role=builder --duration=1s")).await.exits(0);
+    visit(&desk, &room, "builder", "").await;
     assert_eq!(desk.file("machine.json")["machineId"], json!(id));
 }
 

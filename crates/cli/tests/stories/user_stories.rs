@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::daemon::{joined, stop};
 use crate::desk::{Desk, until};
-use crate::waiting::wait;
+use crate::waiting::{visit, wait};
 
 #[tokio::test]
 async fn us_1_waiting_for_a_task_registers_the_machine() {
@@ -37,7 +37,7 @@ async fn us_3_where_and_with_what_an_agent_started_is_saved() {
     let ada = world.user("ada").await;
     let desk = Desk::of(&world, &ada).await.with("CLAUDECODE", "1");
     let room = desk.run("room create hello --role builder").await.exits(0).out.trim().to_owned();
-    desk.run(&format!("wait-for-task --chatroom-id={room} --role=builder --duration=1s")).await.exits(0);
+    visit(&desk, &room, "builder", "").await;
 
     let here = desk.work_dir().canonicalize().expect("a folder");
     let here = here.to_str().expect("text");

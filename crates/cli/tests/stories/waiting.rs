@@ -6,7 +6,7 @@ use chatroom_testkit::world::{User, World};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
-use crate::desk::{Desk, Running, until};
+use crate::desk::{Desk, Ended, Running, until};
 
 async fn room(desk: &Desk, roles: &str) -> String {
     let roles: Vec<_> = roles.split(' ').map(|role| format!("--role={role}")).collect();
@@ -19,6 +19,13 @@ pub async fn wait(desk: &Desk, room: &str, role: &str, more: &str) -> Running {
     let running = desk.start(line.trim_end());
     running.until("it waits", |_, err| err.contains("Waiting for a task")).await;
     running
+}
+
+/// A wait that registers what it runs on, says that it waits, and is then left by Ctrl+C.
+pub async fn visit(desk: &Desk, room: &str, role: &str, more: &str) -> Ended {
+    let running = wait(desk, room, role, more).await;
+    running.signal(Signal::SIGINT);
+    running.ended().await.exits(0)
 }
 
 fn task_in(prompt: &str) -> String {
@@ -164,12 +171,10 @@ async fn a_later_wait_tells_the_difference_and_keeps_what_is_saved() {
     let ada = world.user("ada").await;
     let desk = Desk::of(&world, &ada).await;
     let room = room(&desk, "builder").await;
-    let short = "--duration=1s";
-    let line = format!("wait-for-task --chatroom-id={room} --role=builder {short}");
-    let unnamed = desk.run(&line).await.exits(0);
+    let unnamed = visit(&desk, &room, "builder", "").await;
     assert!(unnamed.err.contains("no agent program is seen"), "{}", unnamed.all());
-    desk.run(&format!("{line} --agent-type=claude")).await.exits(0);
-    let other = desk.run(&format!("{line} --agent-type=opencode")).await.exits(0);
+    visit(&desk, &room, "builder", "--agent-type=claude").await;
+    let other = visit(&desk, &room, "builder", "--agent-type=opencode").await;
     assert!(other.err.contains("claude in") && other.err.contains("stays saved"), "{}", other.all());
     let agents = ada.get(&format!("/api/chatrooms/{room}/agents")).await;
     assert_eq!(agents.body["agents"][0]["configs"][0]["agentType"], "claude", "{}", agents.raw);
@@ -198,7 +203,7 @@ async fn a_wait_waits_for_a_server_that_is_away() {
     let desk = Desk::of(&world, &ada).await;
     let room = room(&desk, "builder").await;
     world.stop().await;
-    let running = desk.start(&format!("wait-for-task --chatroom-id={room} --role=builder --duration=4s"));
+    let running = desk.start(&format!("wait-for-task --chatroom-id={room} --role=builder --duration=8s"));
     running.until("it says so", |_, err| err.contains("cannot reach")).await;
     let ended = running.ended().await.exits(0);
     assert_eq!(ended.err.matches("cannot reach").count(), 1, "{}", ended.all());
