@@ -224,8 +224,11 @@ async fn read_from_machine(
     Ok(while_signed_in(response, held, signed_out(app, person)))
 }
 
-/// Passes a body on for as long as somebody reads it who may, and counts it for that long.
+/// Passes a body on for as long as somebody reads it who may, and counts it for that long. A refusal is said at once.
 fn while_signed_in(response: Response, held: Held, over: impl Future<Output = ()> + Send + 'static) -> Response {
+    if !response.status().is_success() {
+        return response;
+    }
     response.map(|body| {
         let body = Body::new(body.map_frame(move |frame| {
             let _ = &held;

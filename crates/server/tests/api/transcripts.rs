@@ -209,6 +209,16 @@ async fn a_reader_follows_live_until_the_sign_in_ends() {
 }
 
 #[tokio::test]
+async fn a_read_that_makes_no_sense_is_refused_live_or_not() {
+    let written = Written::begin().await;
+    for query in ["live=", "live=sse", "offset=,", "offset=,&live=sse", "offset=-1&live=sometimes"] {
+        let refused = written.stage.alice.get(&format!("{}?{query}", written.path())).await;
+        assert_eq!((refused.status, refused.text("code")), (400, "invalid_request"), "{query}: {}", refused.raw);
+        assert_eq!(refused.header("content-type"), "application/problem+json", "{query}");
+    }
+}
+
+#[tokio::test]
 async fn an_event_is_found_by_its_number_and_by_its_text() {
     let mut written = Written::begin().await;
     assert_eq!(written.search("text=anything").await, json!({ "hits": [] }));
