@@ -1,5 +1,7 @@
 //! Machines.
 
+use std::collections::HashMap;
+
 use chatroom_domain::machines::{Alias, Machine, MachineError, Watermark};
 use chatroom_domain::secrets::TokenHash;
 use chatroom_protocol::api::machines::ToolFacts;
@@ -7,7 +9,7 @@ use chatroom_protocol::{MachineId, Timestamp, UserId};
 use sea_orm::sea_query::Expr;
 use sea_orm::{
     ActiveModelTrait, ActiveValue::Set, ActiveValue::Unchanged, ColumnTrait, Condition, EntityTrait, QueryFilter,
-    QueryOrder, Select,
+    QueryOrder, QuerySelect, Select,
 };
 
 use crate::entities::machines;
@@ -147,6 +149,23 @@ pub async fn platform_token_sealed(db: &impl Access, id: MachineId) -> Result<Op
     Ok(row.and_then(|row| row.platform_token_sealed))
 }
 
+/// Looks up the same of several machines, in one question.
+pub async fn platform_tokens_sealed(
+    db: &impl Access,
+    ids: &[MachineId],
+) -> Result<HashMap<MachineId, String>, StoreError> {
+    let rows: Vec<(String, Option<String>)> = machines::Entity::find()
+        .select_only()
+        .column(machines::Column::Id)
+        .column(machines::Column::PlatformTokenSealed)
+        .filter(machines::Column::Id.is_in(ids.iter().map(MachineId::to_string)))
+        .into_tuple()
+        .all(db.connection())
+        .await?;
+    let known = rows.into_iter().filter_map(|(id, sealed)| Some((id, sealed?)));
+    known.map(|(id, sealed)| Ok((parse(TABLE, &id)?, sealed))).collect()
+}
+
 /// The credential that is to follow the present one; both are good until the machine shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NextCredential {
@@ -175,13 +194,15 @@ pub async fn set_next_credential(tx: &Tx, id: MachineId, next: &NextCredential) 
 /// Looks up the credential that is to follow the present one.
 pub async fn next_credential(db: &impl Access, id: MachineId) -> Result<Option<NextCredential>, StoreError> {
     let row = machines::Entity::find_by_id(id.to_string()).one(db.connection()).await?;
-    Ok(row.and_then(|row| {
-        Some(NextCredential {
-            token: TokenHash(row.next_token_hash?),
-            token_sealed: row.next_token_sealed?,
-            platform_token_sealed: row.next_platform_token_sealed?,
-        })
-    }))
+    Ok(row.as_ref().and_then(next))
+}
+
+fn next(row: &machines::Model) -> Option<NextCredential> {
+    Some(NextCredential {
+        token: TokenHash(row.next_token_hash.clone()?),
+        token_sealed: row.next_token_sealed.clone()?,
+        platform_token_sealed: row.next_platform_token_sealed.clone()?,
+    })
 }
 
 /// Ends the present credential in favour of the next, if that is still `token`; returns whether it was.
@@ -252,21 +273,30 @@ pub async fn lock(tx: &Tx, id: MachineId, at: Timestamp) -> Result<(), StoreErro
     Ok(())
 }
 
-/// Writes that a daemon is connected: its epoch, its version, and until when that holds.
-pub async fn connected(
-    tx: &Tx,
-    id: MachineId,
-    epoch: u64,
-    version: &str,
-    at: Timestamp,
-    lease_until: Timestamp,
-) -> Result<(), StoreError> {
+/// A daemon that is connected.
+#[derive(Debug, Clone, Copy)]
+pub struct Connected<'a> {
+    /// Which daemon of the machine it is.
+    pub epoch: u64,
+    /// Its version.
+    pub version: &'a str,
+    /// The renewal counter it confirmed.
+    pub renewal: u64,
+    /// Since when.
+    pub at: Timestamp,
+    /// Until when that holds.
+    pub lease_until: Timestamp,
+}
+
+/// Writes that a daemon is connected.
+pub async fn connected(tx: &Tx, id: MachineId, daemon: Connected<'_>) -> Result<(), StoreError> {
     machines::ActiveModel {
         id: Unchanged(id.to_string()),
-        epoch: Set(number(TABLE, epoch)?),
-        daemon_version: Set(Some(version.to_owned())),
-        last_seen_at: Set(at.0),
-        lease_until: Set(Some(lease_until.0)),
+        epoch: Set(number(TABLE, daemon.epoch)?),
+        daemon_version: Set(Some(daemon.version.to_owned())),
+        renewal: Set(number(TABLE, daemon.renewal)?),
+        last_seen_at: Set(daemon.at.0),
+        lease_until: Set(Some(daemon.lease_until.0)),
         ..Default::default()
     }
     .update(tx.connection())
@@ -307,6 +337,8 @@ pub struct Known {
     pub machine: Machine,
     /// What proves us to it, sealed.
     pub platform_token_sealed: Option<String>,
+    /// The credential that is to follow the present one.
+    pub next: Option<NextCredential>,
     /// How far its journal has been applied.
     pub watermark: Watermark,
 }
@@ -317,7 +349,8 @@ pub async fn known(db: &impl Access, id: MachineId) -> Result<Option<Known>, Sto
     row.map(|row| {
         let watermark = Watermark { journal: row.journal_id.clone(), applied: count(TABLE, row.applied_seq)? };
         let platform_token_sealed = row.platform_token_sealed.clone();
-        Ok(Known { machine: machine(row)?, platform_token_sealed, watermark })
+        let next = next(&row);
+        Ok(Known { machine: machine(row)?, platform_token_sealed, next, watermark })
     })
     .transpose()
 }

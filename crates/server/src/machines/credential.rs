@@ -8,6 +8,7 @@
 //! it on disk by then, shows it. Whatever crashes in between, one of the two works;
 //! a pair that was not taken is offered again with the next connection.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use chatroom_domain::machines::{Machine, MachineError};
@@ -105,14 +106,8 @@ async fn offer(app: &App, id: MachineId, peer: &Peer, next: &NextCredential) -> 
 }
 
 /// Offers a pair again that an interruption kept from being taken.
-pub(super) async fn offer_again(app: &App, id: MachineId, peer: &Peer) {
-    let offered = async {
-        match chatroom_store::machines::next_credential(&app.reader(), id).await? {
-            Some(next) => offer(app, id, peer, &next).await,
-            None => Ok(()),
-        }
-    };
-    if let Err(error) = offered.await {
+pub(super) async fn offer_again(app: &App, id: MachineId, peer: &Peer, next: &NextCredential) {
+    if let Err(error) = offer(app, id, peer, next).await {
         tracing::info!(machine.id = %id, %error, "a machine did not take its next credential; it will be offered again");
     }
 }
@@ -149,6 +144,20 @@ pub struct Proof {
 /// Opens what proves us to a machine.
 pub async fn proof(app: &App, db: &impl Access, id: MachineId) -> Result<Proof, Error> {
     let sealed = chatroom_store::machines::platform_token_sealed(db, id).await?.ok_or(MachineError::NotFound)?;
+    open(app, id, sealed)
+}
+
+/// Opens what proves us to each of several machines; one whose cannot be opened keeps it from no other.
+pub async fn proofs(
+    app: &App,
+    db: &impl Access,
+    ids: &[MachineId],
+) -> Result<HashMap<MachineId, Result<Proof, Error>>, Error> {
+    let sealed = chatroom_store::machines::platform_tokens_sealed(db, ids).await?;
+    Ok(sealed.into_iter().map(|(id, sealed)| (id, open(app, id, sealed))).collect())
+}
+
+fn open(app: &App, id: MachineId, sealed: String) -> Result<Proof, Error> {
     let token = app.keys.open(place(&id.to_string()), &sealed)?;
     Ok(Proof { token, sealed })
 }

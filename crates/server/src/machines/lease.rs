@@ -7,16 +7,18 @@
 use std::time::Duration;
 
 use chatroom_domain::agents::RUN_TOKEN_MS;
-use chatroom_domain::machines::{LEASE_MS, Machine, RENEW_EVERY_MS};
+use chatroom_domain::machines::{LEASE_MS, Machine, MachineError, RENEW_EVERY_MS};
 use chatroom_protocol::api::daemon::{Ping, Pong};
 use chatroom_protocol::{MachineId, PROTOCOL_VERSION};
 use chatroom_store::events::NewEvent;
+use chatroom_store::machines::Connected;
 use chatroom_tunnel::Generation;
 use futures_util::future::join_all;
 use tokio::time::{Instant, sleep_until};
 
 use super::call::{CallError, Peer};
-use super::{credential, link, tell};
+use super::credential::{self, Proof};
+use super::{link, tell};
 use crate::app::{App, Work};
 use crate::error::Error;
 use crate::rooms;
@@ -25,8 +27,8 @@ use crate::rooms;
 const RENEW_EVERY: Duration = Duration::from_millis(RENEW_EVERY_MS.unsigned_abs());
 /// The pause between two rounds, which is part of it.
 pub const PAUSE: Duration = Duration::from_secs(5);
-/// Machines asked at once, unless there are so many that a round would not end in time.
-const TOGETHER: usize = 100;
+/// Machines asked at once, unless there are so many that a round would not end in time: they share a write.
+const TOGETHER: usize = 20;
 /// Parts of a round at most.
 const PARTS: u32 = 50;
 
@@ -62,7 +64,8 @@ pub async fn round(app: App) -> Result<(), Error> {
 
 /// Renews the lease of every machine among these whose daemon answers.
 pub async fn renew(app: &App, ids: Vec<MachineId>) -> Result<(), Error> {
-    let asked = ids.into_iter().map(|id| ask(app, id));
+    let mut proofs = credential::proofs(app, &app.reader(), &ids).await?;
+    let asked = ids.into_iter().map(|id| ask(app, id, proofs.remove(&id)));
     let answered: Vec<_> = join_all(asked).await.into_iter().flatten().collect();
     if answered.is_empty() {
         return Ok(());
@@ -81,12 +84,12 @@ pub async fn renew(app: &App, ids: Vec<MachineId>) -> Result<(), Error> {
     work.commit().await
 }
 
-async fn ask(app: &App, id: MachineId) -> Option<(MachineId, Generation)> {
+async fn ask(app: &App, id: MachineId, proof: Option<Result<Proof, Error>>) -> Option<(MachineId, Generation)> {
     let generation = app.links.generation(&id)?;
     let held = app.links.get(&id)?;
     let asked = async {
-        let proof = credential::proof(app, &app.reader(), id).await?;
-        let peer = Peer { link: held.clone(), token: proof.token };
+        let token = proof.ok_or(MachineError::NotFound)??.token;
+        let peer = Peer { link: held.clone(), token };
         Ok::<_, Error>(ping(&peer).await?)
     };
     let error = match asked.await {
@@ -110,13 +113,28 @@ async fn ask(app: &App, id: MachineId) -> Option<(MachineId, Generation)> {
 }
 
 /// Writes that a machine is online, and tells those who look at its agents.
-pub async fn begin(work: &mut Work, machine: &Machine, epoch: u64, version: &str) -> Result<(), Error> {
-    let lease_until = work.now.plus_millis(LEASE_MS);
-    chatroom_store::machines::connected(&work.tx, machine.id, epoch, version, work.now, lease_until).await?;
-    let token_until = work.now.plus_millis(RUN_TOKEN_MS);
-    chatroom_store::runs::renew_tokens(&work.tx, &[machine.id], token_until).await?;
+pub async fn begin(
+    work: &mut Work,
+    machine: &Machine,
+    epoch: u64,
+    version: &str,
+    renewal: Option<u64>,
+) -> Result<(), Error> {
+    let connected = Connected {
+        epoch,
+        version,
+        // It never goes back.
+        renewal: machine.renewal.max(renewal.unwrap_or_default()),
+        at: work.now,
+        lease_until: work.now.plus_millis(LEASE_MS),
+    };
+    chatroom_store::machines::connected(&work.tx, machine.id, connected).await?;
     tell(work, machine, "machine.online", None).await?;
-    tell_rooms(work, machine, "agent.reachable").await
+    if tell_rooms(work, machine, "agent.reachable").await? {
+        let token_until = work.now.plus_millis(RUN_TOKEN_MS);
+        chatroom_store::runs::renew_tokens(&work.tx, &[machine.id], token_until).await?;
+    }
+    Ok(())
 }
 
 /// Writes that a machine is offline, and tells those who look at its agents.
@@ -127,11 +145,15 @@ pub async fn end(work: &mut Work, id: MachineId) -> Result<(), Error> {
     };
     chatroom_store::machines::disconnected(&work.tx, id, work.now).await?;
     tell(work, &machine, "machine.offline", None).await?;
-    tell_rooms(work, &machine, "agent.unreachable").await
+    tell_rooms(work, &machine, "agent.unreachable").await?;
+    Ok(())
 }
 
-async fn tell_rooms(work: &mut Work, machine: &Machine, kind: &'static str) -> Result<(), Error> {
-    for run in chatroom_store::runs::live_on(&work.tx, machine.id).await? {
+/// Returns whether there are agents on a machine, whose rooms were told.
+async fn tell_rooms(work: &mut Work, machine: &Machine, kind: &'static str) -> Result<bool, Error> {
+    let runs = chatroom_store::runs::live_on(&work.tx, machine.id).await?;
+    let are_there = !runs.is_empty();
+    for run in runs {
         let room = rooms::of(&work.tx, run.room).await?;
         let event = NewEvent {
             kind,
@@ -142,5 +164,5 @@ async fn tell_rooms(work: &mut Work, machine: &Machine, kind: &'static str) -> R
         };
         work.event(room.instance, event).await?;
     }
-    Ok(())
+    Ok(are_there)
 }

@@ -11,7 +11,7 @@ use chatroom_domain::rooms::Room;
 use chatroom_protocol::api::daemon::{LiveRun, Pong};
 use chatroom_protocol::{MachineId, PROTOCOL_VERSION, UserId};
 use chatroom_store::Access;
-use chatroom_store::machines::Known;
+use chatroom_store::machines::{Known, NextCredential};
 use chatroom_tunnel::{Generation, Link, Pending};
 use tokio_util::sync::CancellationToken;
 
@@ -126,8 +126,8 @@ async fn live(app: &App, id: MachineId, hello: &Hello, mut peer: Peer, gone: &Ca
             return;
         }
     };
-    let generation = match Box::pin(arrive(app, id, hello, &introduced, &link)).await {
-        Ok(Some(generation)) => generation,
+    let Arrived { generation, next } = match Box::pin(arrive(app, id, hello, &introduced, &link)).await {
+        Ok(Some(arrived)) => arrived,
         Ok(None) => {
             tracing::info!(machine.id = %id, "a tunnel was overtaken before it began");
             link.close();
@@ -141,7 +141,9 @@ async fn live(app: &App, id: MachineId, hello: &Hello, mut peer: Peer, gone: &Ca
     };
     tracing::info!(machine.id = %id, epoch = hello.epoch, "a machine is online");
     let serve = async {
-        Box::pin(credential::offer_again(app, id, &peer)).await;
+        if let Some(next) = next {
+            Box::pin(credential::offer_again(app, id, &peer, &next)).await;
+        }
         push::push(app, id, &link).await
     };
     tokio::select! {
@@ -168,6 +170,13 @@ struct Introduced {
     renewal: Option<u64>,
 }
 
+/// A machine that is written down as online.
+struct Arrived {
+    generation: Generation,
+    /// The credential it has been offered and not shown yet.
+    next: Option<Box<NextCredential>>,
+}
+
 /// Tells a daemon that another connection can be had at once or soon, so that it does not wonder.
 async fn farewell(peer: &Peer) {
     let nothing = serde_json::Map::new();
@@ -185,7 +194,7 @@ async fn arrive(
     hello: &Hello,
     introduced: &Introduced,
     link: &Link,
-) -> Result<Option<Generation>, Error> {
+) -> Result<Option<Arrived>, Error> {
     let Introduced { proof, pong, renewal } = introduced;
     // Not before it has shown what it is: whoever stays silent keeps nobody waiting.
     let _turn = app.arrivals.take().await?;
@@ -193,15 +202,12 @@ async fn arrive(
     let Some(known) = chatroom_store::machines::known(&work.tx, id).await? else {
         return Ok(None);
     };
-    let Known { machine, platform_token_sealed: sealed, watermark } = known;
+    let Known { machine, platform_token_sealed: sealed, next, watermark } = known;
     if sealed.as_ref() != Some(&proof.sealed) || hello.epoch < machine.epoch || machine.locked_at.is_some() {
         return Ok(None);
     }
-    if let Some(renewal) = renewal {
-        chatroom_store::machines::set_renewal(&work.tx, id, *renewal).await?;
-    }
     let version: String = hello.version.chars().take(60).collect();
-    lease::begin(&mut work, &machine, hello.epoch, &version).await?;
+    lease::begin(&mut work, &machine, hello.epoch, &version, *renewal).await?;
     let tools = check_tools(pong.tools.clone())?;
     // A daemon that has just started has not looked yet, and names none at all.
     if !tools.is_empty() && tools != machine.tools {
@@ -226,7 +232,7 @@ async fn arrive(
         app.links.remove_if(&id, generation);
         return Err(error);
     }
-    Ok(Some(generation))
+    Ok(Some(Arrived { generation, next: next.map(Box::new) }))
 }
 
 /// Orders the end of what lives on a machine and nobody wants: a stop takes effect however long it was away.

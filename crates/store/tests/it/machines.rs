@@ -10,7 +10,7 @@ use chatroom_protocol::api::agents::{PermissionMode, RunForm};
 use chatroom_protocol::api::commands::{CommandStatus, CommandType};
 use chatroom_protocol::api::machines::{ToolFacts, ToolPresence};
 use chatroom_protocol::{CommandId, InstanceId, MachineId, ModelId, Role, RoomId, RunId, Timestamp, Tool, UserId};
-use chatroom_store::machines::{Bearer, NextCredential};
+use chatroom_store::machines::{Bearer, Connected, NextCredential};
 use chatroom_store::{Store, agents, commands, configs, instances, machines, rooms, users};
 
 use crate::on_both;
@@ -154,6 +154,10 @@ async fn a_credential_is_replaced_as_a_whole() {
         machines::set_next_credential(&tx, laptop, &next).await.unwrap();
         tx.commit().await.unwrap();
         assert_eq!((by("two").await, by("three").await), (bearer(false), bearer(true)), "both are good");
+        let known = machines::known(&reader, laptop).await.unwrap().unwrap();
+        assert_eq!(known.next.as_ref(), Some(&next));
+        let some = machines::platform_tokens_sealed(&reader, &[laptop, cast.server.id, id(9)]).await.unwrap();
+        assert_eq!(some, [(laptop, "sealed two".to_owned())].into(), "only whose there is");
         assert_eq!(machines::next_credential(&reader, laptop).await.unwrap(), Some(next));
         assert_eq!(machines::platform_token_sealed(&reader, laptop).await.unwrap(), sealed);
 
@@ -170,6 +174,10 @@ async fn a_credential_is_replaced_as_a_whole() {
     .await;
 }
 
+fn daemon(epoch: u64, renewal: u64) -> Connected<'static> {
+    Connected { epoch, version: "0.1.0", renewal, at: after(1), lease_until: after(100) }
+}
+
 #[tokio::test]
 async fn a_count_never_goes_back_and_a_new_credential_begins_it_anew() {
     on_both(|store| async move {
@@ -179,7 +187,7 @@ async fn a_count_never_goes_back_and_a_new_credential_begins_it_anew() {
         for renewal in [3, 2] {
             machines::set_renewal(&tx, laptop, renewal).await.unwrap();
         }
-        machines::connected(&tx, laptop, 5, "0.1.0", after(1), after(100)).await.unwrap();
+        machines::connected(&tx, laptop, daemon(5, 3)).await.unwrap();
         machines::lock(&tx, laptop, after(2)).await.unwrap();
         tx.commit().await.unwrap();
         let seen = machines::of(&reader, laptop).await.unwrap().unwrap();
@@ -200,7 +208,7 @@ async fn a_lease_is_begun_renewed_and_ended() {
         let cast = Cast::meet(&store).await;
         let (reader, laptop) = (store.reader(), cast.laptop.id);
         let tx = store.begin().await.unwrap();
-        machines::connected(&tx, laptop, 3, "0.1.0", after(1), after(100)).await.unwrap();
+        machines::connected(&tx, laptop, daemon(3, 0)).await.unwrap();
         tx.commit().await.unwrap();
         let seen = machines::of(&reader, laptop).await.unwrap().unwrap();
         assert_eq!((seen.epoch, seen.daemon_version.as_deref()), (3, Some("0.1.0")));
