@@ -93,8 +93,9 @@ pub(super) async fn push(app: &App, id: MachineId, link: &Link) -> Result<Infall
 async fn look<'a>(app: &'a App, id: MachineId, link: &Link, busy: &mut HashSet<Lane>) -> Result<Found<'a>, Error> {
     let reader = app.reader();
     let mut found = Found::default();
-    let commands = chatroom_store::commands::pending(&reader, id).await?;
-    let prompts = chatroom_store::prompts::pending(&reader, id).await?;
+    let commands = chatroom_store::commands::pending(&reader, id);
+    let prompts = chatroom_store::prompts::pending(&reader, id);
+    let (commands, prompts) = tokio::try_join!(commands, prompts)?;
     if commands.is_empty() && prompts.is_empty() {
         return Ok(found);
     }

@@ -150,30 +150,32 @@ async fn look(
 ) -> Result<Option<WaitOutcome>, Error> {
     let reader = app.reader();
     let user = caller.user();
-    // A session, a run or a membership may end while its wait is held.
     let holder = match caller {
-        Caller::Person { session, .. } => {
-            let live = chatroom_store::sessions::find(&reader, *session, user, app.clock.now()).await?;
-            live.ok_or(Error::NotSignedIn)?;
-            Holder::Wait(user, connection.to_owned())
-        }
-        Caller::Run { run, .. } => {
-            let live = chatroom_store::runs::of(&reader, *run).await?.filter(Run::live);
-            live.ok_or(Error::NotSignedIn)?;
-            Holder::Run(*run)
-        }
+        Caller::Person { .. } => Holder::Wait(user, connection.to_owned()),
+        Caller::Run { run, .. } => Holder::Run(*run),
         Caller::Machine { .. } => return Err(Error::Forbidden("a machine does not act in rooms")),
     };
-    rooms::find(&reader, room.id, user).await?;
-    match chatroom_store::waiters::find(&reader, room.id, role).await? {
+    // Asked at once: each answer comes from another thread.
+    let (live, found, waiter, shared, held) = tokio::join!(
+        lives(app, caller),
+        rooms::find(&reader, room.id, user),
+        chatroom_store::waiters::find(&reader, room.id, role),
+        shared_by(&reader, room, role, user),
+        claimed(&reader, &holder),
+    );
+    // A session, a run or a membership may end while its wait is held.
+    if !live? {
+        return Err(Error::NotSignedIn);
+    }
+    found?;
+    match waiter? {
         Some(waiter) if waiter.user != user || waiter.connection != connection => {
             return Ok(Some(WaitOutcome::Superseded { at: waiter.joined_at }));
         }
         Some(_) => {}
         None => return Err(AgentError::Superseded.into()),
     }
-    let shared = shared_by(&reader, room, role, user).await?;
-    let held = claimed(&reader, &holder).await?.is_some();
+    let (shared, held) = (shared?, held?.is_some());
     let open = !held && next_for(&reader, room, role, user, shared).await?.is_some();
     if !first && !held && !open {
         return Ok(None);
@@ -199,6 +201,18 @@ async fn look(
     };
     work.commit().await?;
     Ok(outcome)
+}
+
+/// Returns whether the sign-in, or the run, of a caller goes on.
+async fn lives(app: &App, caller: &Caller) -> Result<bool, Error> {
+    let (reader, now) = (app.reader(), app.clock.now());
+    Ok(match caller {
+        Caller::Person { session, user } => {
+            chatroom_store::sessions::find(&reader, *session, *user, now).await?.is_some()
+        }
+        Caller::Run { run, .. } => chatroom_store::runs::of(&reader, *run).await?.is_some_and(|run| run.live()),
+        Caller::Machine { .. } => false,
+    })
 }
 
 /// Returns the task this very connection has claimed and not begun, or a run has not handed on: unfinished work comes
