@@ -194,6 +194,16 @@ impl Work {
         Ok(())
     }
 
+    /// Writes an event for one person alone to each feed they read, in the same transaction.
+    pub async fn event_for(&mut self, user: UserId, event: NewEvent) -> Result<(), Error> {
+        self.told.push(event.kind);
+        let event = NewEvent { private_to: Some(user), user: Some(user), ..event };
+        for instance in events::append_for(&self.tx, user, self.now, event).await? {
+            self.touch(Topic::Feed(instance));
+        }
+        Ok(())
+    }
+
     /// Wakes those who wait for `topic`, on commit.
     pub fn touch(&mut self, topic: Topic) {
         self.touched.insert(topic);

@@ -6,12 +6,12 @@
 
 use chatroom_protocol::api::events::EventView;
 use chatroom_protocol::{InstanceId, MachineId, Role, RoomId, Timestamp, UserId};
-use sea_orm::sea_query::{Expr, ExprTrait as _, LikeExpr};
+use sea_orm::sea_query::{Expr, ExprTrait as _, IntoCondition as _, LikeExpr, Query};
 use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    ActiveValue::Set, ColumnTrait, Condition, EntityTrait, JoinType, QueryFilter, QueryOrder, QuerySelect, RelationDef,
 };
 
-use crate::entities::{events, instances};
+use crate::entities::{events, instances, members};
 use crate::like::escaped;
 use crate::row::{parse, parse_option};
 use crate::{Access, StoreError, Tx};
@@ -39,18 +39,44 @@ pub struct NewEvent {
 
 /// Writes an event and returns its position.
 pub async fn append(tx: &Tx, instance: InstanceId, at: Timestamp, event: NewEvent) -> Result<i64, StoreError> {
-    let updated = instances::Entity::update_many()
+    let advanced = advance(tx, instances::Column::Id.eq(instance.to_string())).await?;
+    let feed = advanced.into_iter().next();
+    let feed = feed.ok_or_else(|| StoreError::Row { table: "instances", why: format!("{instance} is gone") })?;
+    let position = feed.feed_position;
+    events::Entity::insert(row(feed, at, event)).exec_without_returning(tx.connection()).await?;
+    Ok(position)
+}
+
+/// Writes an event to each feed a person reads; returns whose feeds those are.
+pub async fn append_for(tx: &Tx, user: UserId, at: Timestamp, event: NewEvent) -> Result<Vec<InstanceId>, StoreError> {
+    let theirs = Query::select()
+        .column(members::Column::InstanceId)
+        .from(members::Entity)
+        .and_where(members::Column::UserId.eq(user.to_string()))
+        .to_owned();
+    let feeds = advance(tx, instances::Column::Id.in_subquery(theirs)).await?;
+    let ids = feeds.iter().map(|feed| parse("instances", &feed.id)).collect::<Result<_, _>>()?;
+    let rows: Vec<_> = feeds.into_iter().map(|feed| row(feed, at, event.clone())).collect();
+    if !rows.is_empty() {
+        events::Entity::insert_many(rows).exec_without_returning(tx.connection()).await?;
+    }
+    Ok(ids)
+}
+
+/// Takes the next position of some feeds.
+async fn advance(tx: &Tx, which: Expr) -> Result<Vec<instances::Model>, StoreError> {
+    let advanced = instances::Entity::update_many()
         .col_expr(instances::Column::FeedPosition, Expr::col(instances::Column::FeedPosition).add(1))
-        .filter(instances::Column::Id.eq(instance.to_string()))
+        .filter(which)
         .exec_with_returning(tx.connection())
         .await?;
-    let position = updated
-        .first()
-        .map(|row| row.feed_position)
-        .ok_or_else(|| StoreError::Row { table: "instances", why: format!("{instance} is gone") })?;
+    Ok(advanced)
+}
+
+fn row(feed: instances::Model, at: Timestamp, event: NewEvent) -> events::ActiveModel {
     events::ActiveModel {
-        instance_id: Set(instance.to_string()),
-        position: Set(position),
+        instance_id: Set(feed.id),
+        position: Set(feed.feed_position),
         at: Set(at.0),
         kind: Set(event.kind.to_owned()),
         private_to: Set(event.private_to.map(|id| id.to_string())),
@@ -61,9 +87,6 @@ pub async fn append(tx: &Tx, instance: InstanceId, at: Timestamp, event: NewEven
         subject: Set(event.subject),
         outcome: Set(event.outcome),
     }
-    .insert(tx.connection())
-    .await?;
-    Ok(position)
 }
 
 /// What a reader of the feed gets.
@@ -89,24 +112,34 @@ pub async fn read(
     after: i64,
     limit: u64,
 ) -> Result<Page, StoreError> {
-    let Some(feed) = instances::Entity::find_by_id(instance.to_string()).one(db.connection()).await? else {
+    // One question: whoever follows a feed asks it with every event.
+    let private = seen_by(reader);
+    let of_feed: RelationDef = events::Entity::belongs_to(instances::Entity)
+        .from(events::Column::InstanceId)
+        .to(instances::Column::Id)
+        .on_condition(move |_, _| {
+            Condition::all().add(events::Column::Position.gt(after)).add(private.clone()).into_condition()
+        })
+        .into();
+    let rows = instances::Entity::find_by_id(instance.to_string())
+        .join(JoinType::LeftJoin, of_feed.rev())
+        .select_also(events::Entity)
+        .order_by_asc(events::Column::Position)
+        .limit(limit)
+        .all(db.connection())
+        .await?;
+    let Some((feed, _)) = rows.first() else {
         return Ok(Page::Events(Vec::new(), after));
     };
     if after < feed.feed_floor {
         return Ok(Page::Truncated(feed.feed_floor));
     }
-    let rows = events::Entity::find()
-        .filter(events::Column::InstanceId.eq(instance.to_string()))
-        .filter(events::Column::Position.gt(after))
-        .filter(seen_by(reader))
-        .order_by_asc(events::Column::Position)
-        .limit(limit)
-        .all(db.connection())
-        .await?;
-    let full = u64::try_from(rows.len()).is_ok_and(|found| found == limit);
-    let seen = rows.last().map_or(after, |row| row.position);
-    let next = if full { seen } else { Ord::max(seen, feed.feed_position) };
-    Ok(Page::Events(rows.into_iter().map(view).collect::<Result<_, _>>()?, next))
+    let position = feed.feed_position;
+    let found: Vec<_> = rows.into_iter().filter_map(|(_, event)| event).collect();
+    let full = u64::try_from(found.len()).is_ok_and(|found| found == limit);
+    let seen = found.last().map_or(after, |row| row.position);
+    let next = if full { seen } else { Ord::max(seen, position) };
+    Ok(Page::Events(found.into_iter().map(view).collect::<Result<_, _>>()?, next))
 }
 
 /// Which events are looked for, back from a position.

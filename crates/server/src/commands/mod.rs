@@ -134,7 +134,7 @@ async fn told(work: &mut Work, command: &Command) -> Result<(), Error> {
             let room = rooms::of(&work.tx, room).await?;
             work.event(room.instance, event).await
         }
-        None => machines::tell_user(work, command.sent_by, event).await,
+        None => work.event_for(command.sent_by, event).await,
     }
 }
 

@@ -7,7 +7,7 @@ use chatroom_protocol::api::machines::{ClaimEnrolment, Enrolment, IssuedMachine}
 use chatroom_store::codes::{self, Grant};
 use chatroom_store::events::NewEvent;
 
-use super::{credential, register, tell_user};
+use super::{credential, register};
 use crate::app::Work;
 use crate::error::Error;
 
@@ -18,7 +18,7 @@ pub async fn offer(work: &mut Work, user: UserId) -> Result<Enrolment, Error> {
     let grant = Grant { purpose: CodePurpose::Enrolment, user: Some(user), instance: None, expires_at };
     codes::insert(&work.tx, &code.hash(), grant, work.now).await?;
     let event = NewEvent { kind: "enrolment.offered", ..NewEvent::default() };
-    tell_user(work, user, event).await?;
+    work.event_for(user, event).await?;
     let script = work.app.config.public_url.join("/join.sh");
     Ok(Enrolment {
         line: format!("curl -fsSL {script} | sh -s -- {}", code.expose()),

@@ -24,7 +24,6 @@ use chatroom_protocol::{MachineId, UserId};
 use chatroom_store::Access;
 use chatroom_store::events::NewEvent;
 
-use crate::accounts;
 use crate::app::{App, Work};
 use crate::error::Error;
 
@@ -128,16 +127,7 @@ pub(crate) async fn tell(
         outcome,
         ..NewEvent::default()
     };
-    tell_user(work, machine.user, event).await
-}
-
-/// Writes an event for one person alone to each feed they read.
-pub(crate) async fn tell_user(work: &mut Work, user: UserId, event: NewEvent) -> Result<(), Error> {
-    for instance in accounts::instances::of_user(&work.tx, user).await? {
-        let event = NewEvent { private_to: Some(user), user: Some(user), ..event.clone() };
-        work.event(instance.id, event).await?;
-    }
-    Ok(())
+    work.event_for(machine.user, event).await
 }
 
 /// Shows a machine to its user.

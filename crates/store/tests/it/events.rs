@@ -2,7 +2,7 @@
 
 use chatroom_domain::accounts::{Email, Instance, User};
 use chatroom_protocol::{InstanceId, RoomId, Timestamp, UserId};
-use chatroom_store::events::{NewEvent, Page, Past, append, past, prune, read};
+use chatroom_store::events::{NewEvent, Page, Past, append, append_for, past, prune, read};
 use chatroom_store::{Store, instances, users};
 
 use crate::on_both;
@@ -57,6 +57,27 @@ async fn a_feed_has_no_gaps_and_shows_nobody_what_is_private_to_another() {
         assert_eq!(positions(&read(&reader, own, alice, 2, 2).await.unwrap()), (vec![4, 5], 5));
         assert_eq!(positions(&read(&reader, own, alice, 5, 2).await.unwrap()), (vec![], 5));
         assert_eq!(positions(&read(&reader, other, bob, 0, 2).await.unwrap()), (vec![], 0));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_one_person_is_told_stands_in_each_feed_they_read() {
+    on_both(|store| async move {
+        let (alice, own) = person(&store, 1).await;
+        let (bob, other) = person(&store, 2).await;
+        let tx = store.begin().await.unwrap();
+        instances::add_member(&tx, other, alice, NOW).await.unwrap();
+        let event = NewEvent { kind: "test.told", private_to: Some(alice), ..NewEvent::default() };
+        let mut feeds = append_for(&tx, alice, NOW, event.clone()).await.unwrap();
+        feeds.sort();
+        assert_eq!(feeds, [own, other]);
+        assert_eq!(append_for(&tx, UserId::from_parts(NOW, 3), NOW, event).await.unwrap(), [], "nobody");
+        tx.commit().await.unwrap();
+        let reader = store.reader();
+        assert_eq!(positions(&read(&reader, own, alice, 0, 10).await.unwrap()), (vec![1], 1));
+        assert_eq!(positions(&read(&reader, other, alice, 0, 10).await.unwrap()), (vec![1], 1));
+        assert_eq!(positions(&read(&reader, other, bob, 0, 10).await.unwrap()), (vec![], 1));
     })
     .await;
 }
