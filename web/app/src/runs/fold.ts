@@ -51,7 +51,7 @@ export type QuestionEntry = Base & {
 export type RepeatedEntry = Base & { kind: 'repeated'; title: string; input: string };
 export type SteeredEntry = Base & { kind: 'interrupt' | 'stop'; by: Steerer | undefined };
 export type NoticeEntry = Base & { kind: 'notice'; text: string };
-export type ExitEntry = Base & { kind: 'exit'; code: number | undefined; reason: string; requested: boolean };
+export type ExitEntry = Base & { kind: 'exit'; reason: string; requested: boolean };
 
 export type Entry =
   | TextEntry
@@ -105,15 +105,16 @@ export class Fold {
       case 'message':
       case 'thought': {
         const last = this.entries.at(-1);
-        if (!last && !this.isWhole && event.block !== undefined) {
-          this.cut ??= event.block;
-          if (this.cut === event.block) return false;
+        const block = event.block ?? undefined;
+        if (!last && !this.isWhole && block !== undefined) {
+          this.cut ??= block;
+          if (this.cut === block) return false;
         }
-        if (event.block !== undefined && last?.kind === event.type && last.block === event.block) {
+        if (block !== undefined && last?.kind === event.type && last.block === block) {
           this.entries[this.entries.length - 1] = { ...last, text: last.text + event.text };
           return false;
         }
-        return this.begin({ ...base, kind: event.type, text: event.text, block: event.block });
+        return this.begin({ ...base, kind: event.type, text: event.text, block });
       }
       case 'tool_call':
         this.calls.set(event.id, this.entries.length);
@@ -129,7 +130,8 @@ export class Fold {
         return false;
       }
       case 'prompt_sent': {
-        const { promptId, from, text } = event;
+        const { promptId } = event;
+        const [from, text] = [event.from ?? undefined, event.text ?? undefined];
         this.usage = undefined;
         this.turns.push({ ...base, promptId, from, title: firstLine(quoted(text ?? '') || (text ?? '')) });
         return this.begin({ ...base, kind: 'prompt', from, text });
@@ -149,32 +151,32 @@ export class Fold {
           this.turns[index] = { ...turn, outcome: event.outcome, endedAt: at, ...(usage && { usage }) };
         }
         const took = turn && at - turn.at;
-        return this.begin({ ...base, kind: 'turn', outcome: event.outcome, detail: event.detail, took, usage });
+        return this.begin({ ...base, kind: 'turn', outcome: event.outcome, detail: event.detail ?? undefined, took, usage });
       }
       case 'permission_asked': {
-        const { permissionId, title, input, always, digest } = event;
+        const { permissionId, title, input, digest } = event;
         this.questions.set(permissionId, this.entries.length);
-        return this.begin({ ...base, kind: 'question', permissionId, title, input, always, digest });
+        return this.begin({ ...base, kind: 'question', permissionId, title, input, always: event.always ?? undefined, digest });
       }
       case 'permission_closed': {
         const place = this.questions.get(event.permissionId);
         const question = place === undefined ? undefined : this.entries[place];
         if (place === undefined || question?.kind !== 'question') return false;
-        const { outcome, by, scope = 'once' } = event;
-        this.entries[place] = { ...question, closed: { outcome, by, scope, at } };
+        const { outcome, scope = 'once' } = event;
+        this.entries[place] = { ...question, closed: { outcome, by: event.by ?? undefined, scope, at } };
         return false;
       }
       case 'permission_repeated':
         return this.begin({ ...base, kind: 'repeated', title: event.title, input: event.input });
       case 'interrupt_asked':
-        return this.begin({ ...base, kind: 'interrupt', by: event.by });
+        return this.begin({ ...base, kind: 'interrupt', by: event.by ?? undefined });
       case 'stop_asked':
-        return this.begin({ ...base, kind: 'stop', by: event.by });
+        return this.begin({ ...base, kind: 'stop', by: event.by ?? undefined });
       case 'notice':
         return this.begin({ ...base, kind: 'notice', text: event.text });
       case 'exited': {
-        const { code, reason, requested } = event;
-        return this.begin({ ...base, kind: 'exit', code, reason, requested });
+        const { reason, requested } = event;
+        return this.begin({ ...base, kind: 'exit', reason, requested });
       }
       default:
         return false;

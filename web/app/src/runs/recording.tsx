@@ -67,6 +67,9 @@ function stayOnOneScreen(terminal: Terminal): void {
   }
 }
 
+/** As asciinema has it; the API description tells only how many there are. */
+type Frame = [seconds: number, code: string, data: string];
+
 /** Writes all frames of a run to a terminal; returns how many there were. */
 async function play(runId: string, terminal: Terminal, signal: AbortSignal): Promise<number> {
   let frames = 0;
@@ -80,7 +83,7 @@ async function play(runId: string, terminal: Terminal, signal: AbortSignal): Pro
       if (event.type === 'terminal_opened') terminal.resize(event.width, event.height);
       if (event.type !== 'terminal_frame') continue;
       frames += 1;
-      const [, code, data] = event.frame;
+      const [, code, data] = event.frame as Frame;
       if (code === 'o') text += data;
       const [columns, rows] = code === 'r' ? data.split('x').map(Number) : [];
       if (!columns || !rows) continue;
