@@ -9,10 +9,11 @@ import {
   redirect,
 } from '@tanstack/react-router';
 import { ApiError, isSignedOut, Unreachable } from './api/client';
-import { me } from './api/queries';
+import * as queries from './api/queries';
 import { SignIn } from './account/sign-in';
 import { Failed, Frame, NotFound, Root } from './frame/frame';
 import { Home } from './rooms/home';
+import { askAhead } from './runs/read';
 
 export const client = new QueryClient({
   defaultOptions: {
@@ -61,9 +62,11 @@ const inside = createRoute({
   getParentRoute: () => root,
   id: 'inside',
   component: Frame,
-  beforeLoad: async ({ context, location }) => {
+  // A loader, because those of the page, and its code, do not wait for it. Who comes back is asked about again.
+  gcTime: 0,
+  loader: async ({ context, location }) => {
     try {
-      await context.client.ensureQueryData(me);
+      await context.client.ensureQueryData(queries.me);
     } catch (error) {
       if (!isSignedOut(error)) throw error;
       throw redirect({ to: '/sign-in', search: location.pathname === '/' ? {} : { to: location.href } });
@@ -85,6 +88,14 @@ const runRoute = createRoute({
   validateSearch: (search: Record<string, unknown>): { line?: number } => {
     const line = Number(search.line);
     return Number.isInteger(line) && line > 0 ? { line } : {};
+  },
+  loader: ({ context, params: { roomId, runId }, location, cause }) => {
+    if (cause === 'stay') return;
+    const line = Number(new URLSearchParams(location.searchStr).get('line'));
+    if (cause === 'enter') askAhead(runId, line > 0 ? line : undefined);
+    void context.client.prefetchQuery(queries.run(runId));
+    void context.client.prefetchQuery(queries.agents(roomId));
+    void context.client.prefetchQuery(queries.machines);
   },
   component: lazyRouteComponent(() => import('./runs/run'), 'RunPage'),
 });

@@ -47,6 +47,11 @@ function guess(entry: Entry | undefined): number {
 }
 
 export const TranscriptList = memo(function TranscriptList({ transcript, view, folds, line, handle, onShown }: ListProps) {
+/** Where the entry of an event is, as far as that can be guessed. */
+function offsetOf(entries: readonly Entry[], seq: number): number {
+  return entries.slice(0, placeOf(entries, seq)).reduce((sum, entry) => sum + guess(entry), 0);
+}
+
   const { entries } = view;
   const scroll = useRef<HTMLDivElement>(null);
   const [focused, setFocused] = useState<number>();
@@ -59,6 +64,8 @@ export const TranscriptList = memo(function TranscriptList({ transcript, view, f
     getItemKey: useCallback((index: number) => entries[index]?.seq ?? index, [entries]),
     overscan: 4,
     // Several things that happen in one frame are drawn once.
+    // What is drawn first is where the reader will be: nothing is drawn in vain.
+    initialOffset: () => (line === undefined ? Number.MAX_SAFE_INTEGER : offsetOf(entries, line)),
     useFlushSync: false,
     anchorTo: 'end',
     scrollEndThreshold: AT_END,

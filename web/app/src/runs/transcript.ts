@@ -4,11 +4,13 @@
 // folded as one, and scrolling, a link or a search moves them. So a run of any length opens at once and takes no
 // more memory than a short one. Positions are the server's offsets, numbers the events' own.
 
-import { api, ApiError, asProblem, Unreachable, unwrap } from '../api/client';
+import { Unreachable } from '../api/client';
 import type { Placed } from './events';
 import { Fold, placeOf, type Entry, type Turn } from './fold';
 import { follow } from './follow';
 import { around, pageOf, type Held, type Page } from './pages';
+import { readFrom, readOpening, takeAhead, type Read } from './read';
+import { nextTask, painted } from './visible';
 
 /** From how many characters, or events, on what comes live is a page of its own. */
 const PAGE_SIZE = 1_000_000;
@@ -88,32 +90,33 @@ export class Transcript {
     this.held = [0, 0];
     this.show({ state: 'opening', error: undefined });
     try {
-      const index = await unwrap(
-        api.GET('/api/runs/{runId}/transcript/index', { params: { path: { runId: this.runId } }, signal }),
-      );
+      const opening = await (takeAhead(this.runId, event) ?? readOpening(this.runId, event, signal));
       if (signal.aborted) return;
-      this.pages = index.pages.map(({ event: first, offset }) => ({ first, offset }));
-      this.last = index.lastEvent ?? 0;
+      this.pages = opening.pages;
+      this.last = opening.last;
       this.tail = { size: 0, events: 0 };
-      let { nextOffset } = index;
-      if (this.pages.length === 0) {
-        this.pages = [{ first: 1, offset: '-1', events: [] }];
-        this.held = [0, 1];
-      } else {
-        const wanted = event === undefined || event > this.last ? this.pages.length - 1 : pageOf(this.pages, event);
+      let { nextOffset } = opening;
+      const { shown } = opening;
+      if (shown) {
         this.following = event === undefined;
-        const read = await this.read(wanted, signal);
+        const read = await this.read(shown.page, signal, shown.read);
         if (signal.aborted) return;
-        if (wanted === this.pages.length - 1) {
+        if (shown.page === this.pages.length - 1) {
           nextOffset = read.next;
           this.last = Math.max(this.last, read.events.at(-1)?.seq ?? 0);
         }
-        this.hold(wanted, read.events);
+        this.hold(shown.page, read.events);
+      } else {
+        this.pages = [{ first: 1, offset: '-1', events: [] }];
+        this.held = [0, 1];
       }
       this.refold();
+      // What was asked for ahead is here while the page around it is still being drawn: one after the other.
+      await nextTask();
+      if (signal.aborted) return;
       this.show({ state: 'open' });
-      if (this.fold.entries.length < FEW) void this.more('before');
-      if (index.closed) return;
+      void this.goOn(signal);
+      if (opening.closed) return;
       void follow(this.path, nextOffset, signal, {
         onEvents: (events, size, next) => this.take(events, size, next),
         // What could not be read while the server was away is read now.
@@ -122,6 +125,18 @@ export class Transcript {
     } catch (error) {
       if (!signal.aborted) this.show({ state: 'failed', error });
     }
+  }
+
+  /** Reads around what is shown, once that is painted: nobody waits for what is not on screen. */
+  private async goOn(signal: AbortSignal): Promise<void> {
+    this.reading = true;
+    await painted(signal);
+    this.reading = false;
+    if (signal.aborted) return;
+    const { unheard } = this;
+    this.unheard = undefined;
+    if (this.fold.entries.length < FEW) void this.more('before');
+    else if (unheard) this.onScreen(...unheard);
   }
 
   close(): void {
@@ -215,27 +230,22 @@ export class Transcript {
     }
   }
 
-  /** Reads a page: up to the next one, or to all that is known of the end. */
-  private async read(index: number, signal: AbortSignal): Promise<{ events: Placed[]; next: string }> {
+  /** Reads a page, of which the beginning may be there: up to the next one, or to all that is known of the end. */
+  private async read(index: number, signal: AbortSignal, beginning?: Read): Promise<{ events: Placed[]; next: string }> {
     const page = this.pages[index];
     const events: Placed[] = [];
     if (!page) return { events, next: '-1' };
     const begins = page.first;
-    let next = page.offset;
+    let read = beginning ?? (await readFrom(this.runId, page.offset, signal));
     for (;;) {
-      const response = await fetch(`${this.path}?offset=${encodeURIComponent(next)}`, { signal }).catch((error: unknown) => {
-        throw signal.aborted ? error : new Unreachable();
-      });
-      if (!response.ok) throw new ApiError(asProblem(await response.json().catch(() => null), response));
-      const found = (await response.json()) as Placed[];
-      const isEnd = response.headers.get('stream-up-to-date') === 'true';
-      next = response.headers.get('stream-next-offset') ?? next;
+      const { events: found, next, isEnd } = read;
       // Pages may have been added meanwhile.
       const after = this.pages[index + 1]?.first ?? Infinity;
       for (const event of found) if (event.seq >= begins && event.seq < after) events.push(event);
       const last = found.at(-1)?.seq ?? 0;
       // While the end was read it may have been taken further, live.
       if (isEnd ? after < Infinity || last >= this.last || found.length === 0 : last >= after - 1) return { events, next };
+      read = await readFrom(this.runId, next, signal);
     }
   }
 

@@ -31,3 +31,15 @@ export function whenHidden(call: () => void): () => void {
     document.removeEventListener('visibilitychange', look);
   };
 }
+
+/** Waits until what was just changed is painted; in a tab nobody sees nothing is. */
+export function painted(stop: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (document.visibilityState !== 'visible' || stop.aborted) return resolve();
+    // A frame that is asked for now may belong to what was there before.
+    requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(resolve)));
+  });
+}
+
+/** Lets the browser do something else first. */
+export const nextTask = () => new Promise<void>((resolve) => setTimeout(resolve));
