@@ -1,13 +1,14 @@
 import { useQuery, useSuspenseQuery } from '@tanstack/react-query';
-import { Link } from '@tanstack/react-router';
+import { Link, useParams } from '@tanstack/react-router';
 import { useVirtualizer } from '@tanstack/react-virtual';
 import { Activity, CircleUser, Inbox, Laptop, Plus, Search } from 'lucide-react';
 import { useRef, useState, type ReactNode } from 'react';
-import { machines, me, rooms, type RoomEntry } from '../api/queries';
+import { machines, me, rooms } from '../api/queries';
 import { IconButton } from '../ui/button';
 import { cx } from '../ui/cx';
 import { CreateRoom } from '../rooms/create';
-import { RoomMark, waitingInAll } from '../rooms/mark';
+import { RoomLink } from '../rooms/link';
+import { waitingInAll } from '../rooms/mark';
 import { openPalette } from './palette';
 
 const ROW = 32;
@@ -64,6 +65,7 @@ const MANY = 12;
 
 function RoomList() {
   const { data: all } = useQuery(rooms);
+  const { roomId } = useParams({ strict: false });
   const [wanted, setWanted] = useState('');
   const [creating, setCreating] = useState(false);
   const text = wanted.trim().toLowerCase();
@@ -73,7 +75,8 @@ function RoomList() {
     count: data?.length ?? 0,
     getScrollElement: () => scroll.current,
     estimateSize: () => ROW,
-    overscan: 12,
+    overscan: 8,
+    useFlushSync: false,
   });
   return (
     <div className="flex min-h-0 grow flex-col">
@@ -105,7 +108,7 @@ function RoomList() {
                   className="absolute inset-x-0"
                   style={{ height: ROW, transform: `translateY(${row.start}px)` }}
                 >
-                  <RoomLink room={room} />
+                  <RoomLink room={room} isOpen={room.chatroomId === roomId} />
                 </li>
               )
             );
@@ -114,25 +117,6 @@ function RoomList() {
       </div>
       <CreateRoom open={creating} onOpenChange={setCreating} />
     </div>
-  );
-}
-
-export function RoomLink({ room }: { room: RoomEntry }) {
-  return (
-    <Link
-      to="/rooms/$roomId"
-      params={{ roomId: room.chatroomId }}
-      className="flex h-8 items-center gap-2 rounded-md px-2 hover:bg-hover pointer-coarse:h-11"
-      activeProps={{ className: 'bg-hover font-medium' }}
-    >
-      <RoomMark room={room} />
-      <span className={cx('grow truncate', room.unread > 0 && 'font-semibold')}>{room.name}</span>
-      {room.unread > 0 && (
-        <span className="text-sm text-quiet" title={`${room.unread} unread`}>
-          {room.unread > 99 ? '99+' : room.unread}
-        </span>
-      )}
-    </Link>
   );
 }
 

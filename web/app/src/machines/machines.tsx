@@ -59,7 +59,8 @@ function List({ machines: all }: { machines: Machine[] }) {
     count: shown.length,
     getScrollElement: () => scroll.current,
     estimateSize: () => ROW,
-    overscan: 10,
+    overscan: 8,
+    useFlushSync: false,
   });
   return (
     <div ref={scroll} className="min-h-0 grow overflow-y-auto">

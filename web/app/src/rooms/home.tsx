@@ -6,7 +6,6 @@ import { Check, Plus } from 'lucide-react';
 import { useState, type ReactNode } from 'react';
 import { agents, archivedRooms, machines, messages, rooms, type Agent, type RoomEntry } from '../api/queries';
 import { PageHead } from '../frame/frame';
-import { RoomLink } from '../frame/rail';
 import { AddMachine } from '../machines/add';
 import { Button } from '../ui/button';
 import { Commands } from '../ui/copy';
@@ -14,7 +13,9 @@ import { cx } from '../ui/cx';
 import { Problem } from '../ui/problem';
 import { Skeleton } from '../ui/states';
 import { StatusWord } from '../ui/status';
+import { useNarrow } from '../ui/media';
 import { CreateRoom } from './create';
+import { RoomLink } from './link';
 import { waiting } from './mark';
 
 /** How many of the latest rooms the start page looks into. */
@@ -50,6 +51,7 @@ function Inside({ rooms: all, create }: { rooms: RoomEntry[]; create: () => void
   const byUse = all.toSorted((one, other) => waiting(other) - waiting(one) || other.lastActivityAt - one.lastActivityAt);
   const looked = byUse.slice(0, LOOKED_INTO);
   const found = useQueries({ queries: looked.map((room) => agents(room.chatroomId)) });
+  const narrow = useNarrow();
   const roles = looked.flatMap((room, at) => (found[at]?.data ?? []).map((agent) => ({ room, agent })));
   const asking = roles.filter(({ agent }) => agent.status === 'needs-you' || agent.status === 'gave-up');
   const told = looked.filter((room) => room.needsYou.handoffs + room.needsYou.approvals > 0);
@@ -71,18 +73,16 @@ function Inside({ rooms: all, create }: { rooms: RoomEntry[]; create: () => void
           </ul>
         </section>
       )}
-      {all.length > 0 && (
-        <section className="md:hidden">
-          <ul>
-            {all.map((room) => (
-              <li key={room.chatroomId}>
-                <RoomLink room={room} />
-              </li>
-            ))}
-          </ul>
-        </section>
+      {narrow && (
+        <ul>
+          {all.map((room) => (
+            <li key={room.chatroomId} className="[content-visibility:auto] [contain-intrinsic-size:auto_44px]">
+              <RoomLink room={room} isOpen={false} />
+            </li>
+          ))}
+        </ul>
       )}
-      {all.length > 0 && <Recent rooms={looked} agents={found.map((answer) => answer.data)} />}
+      {!narrow && all.length > 0 && <Recent rooms={looked} agents={found.map((answer) => answer.data)} />}
       <Archived />
     </div>
   );
@@ -150,7 +150,7 @@ function Archived() {
 
 function Recent({ rooms: recent, agents: found }: { rooms: RoomEntry[]; agents: (Agent[] | undefined)[] }) {
   return (
-    <section className="max-md:hidden">
+    <section>
       <h2 className="mb-2 font-semibold">Latest rooms</h2>
       <ul className="rounded-md border border-line bg-panel">
         {recent.map((room, at) => (

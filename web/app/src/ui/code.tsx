@@ -1,12 +1,10 @@
 import { Check, Copy } from 'lucide-react';
-import { useEffect, useMemo, useState, type ReactNode } from 'react';
+import { useEffect, useState, type ReactNode } from 'react';
+import { colour, colouredBefore } from './colour';
 import type { Token } from './highlight';
 
 /** Longer code stays plain: colouring it would hold up the page. */
 const MOST = 20_000;
-
-type Highlight = (code: string, language: string) => Token[][] | undefined;
-let loaded: Highlight | undefined;
 
 const LANGUAGES: Record<string, string> = {
   cjs: 'javascript',
@@ -37,22 +35,17 @@ export function languageOf(path: string): string {
   return LANGUAGES[end] ?? end;
 }
 
-/** Returns code in coloured pieces, line by line, once the colours are loaded. */
+/** Returns code in coloured pieces, line by line, once there was time to colour it: a scroll does not wait for that. */
 export function useHighlight(code: string, language: string): Token[][] | undefined {
-  const [highlight, setHighlight] = useState(() => loaded);
   const wanted = language !== '' && code.length <= MOST;
+  const [coloured, setColoured] = useState<{ code: string; language: string; lines: Token[][] | undefined }>();
+  const known = wanted ? colouredBefore(code, language) : undefined;
+  const isKnown = known !== undefined;
   useEffect(() => {
-    if (!wanted || loaded) return;
-    let here = true;
-    void import('./highlight').then((module) => {
-      loaded = module.highlight;
-      if (here) setHighlight(() => loaded);
-    });
-    return () => {
-      here = false;
-    };
-  }, [wanted]);
-  return useMemo(() => (wanted ? highlight?.(code, language) : undefined), [wanted, highlight, code, language]);
+    if (!wanted || isKnown) return;
+    return colour(code, language, (lines) => setColoured({ code, language, lines }));
+  }, [wanted, isKnown, code, language]);
+  return known ?? (coloured?.code === code && coloured.language === language ? coloured.lines : undefined);
 }
 
 export function Tokens({ line }: { line: Token[] }): ReactNode {

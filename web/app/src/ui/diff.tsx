@@ -1,11 +1,12 @@
 // A change of a file: what goes and what comes, under one another, or side by side where there is room.
 
 import { diffLines } from 'diff';
-import { useMemo, useState, useSyncExternalStore, type ReactNode } from 'react';
+import { useMemo, useState, type ReactNode } from 'react';
 import { Button } from './button';
 import { languageOf, Tokens, useHighlight, visible } from './code';
 import { cx } from './cx';
 import type { Token } from './highlight';
+import { useMedia } from './media';
 
 /** A line of a change, with its place in the text before and the text after, from 0. */
 export interface DiffLine {
@@ -108,18 +109,6 @@ export function sideBySide(lines: readonly DiffLine[]): [DiffLine | undefined, D
   return rows;
 }
 
-const wide = typeof matchMedia === 'undefined' ? undefined : matchMedia('(min-width: 1400px)');
-
-function useWide(): boolean {
-  return useSyncExternalStore(
-    (listener) => {
-      wide?.addEventListener('change', listener);
-      return () => wide?.removeEventListener('change', listener);
-    },
-    () => wide?.matches ?? false,
-  );
-}
-
 type Source = { before: string; after: string } | { patch: string };
 
 /** Shows a change, its first lines until one asks for all. */
@@ -135,7 +124,7 @@ export function Diff({ path, ...source }: { path: string } & Source) {
   const was = useHighlight(before, language);
   const is = useHighlight(after, language);
   const [all, setAll] = useState(false);
-  const split = useWide() && change.removed > 0 && change.added > 0;
+  const split = useMedia('(width >= 1400px)') && change.removed > 0 && change.added > 0;
   const lines = all ? change.lines : change.lines.slice(0, FOLD);
   const hidden = change.lines.length - lines.length;
   const code = (line: DiffLine): ReactNode => {
