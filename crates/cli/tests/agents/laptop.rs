@@ -32,11 +32,11 @@ impl Laptop {
     /// Registers a computer without starting its daemon.
     pub async fn registered(world: &World, user: &User, model: &Model) -> Self {
         let enrolment = user.post("/api/enrolments", json!({})).await;
-        Self::joined(world, enrolment.text("code"), model).await
+        Self::joined(&world.url(), enrolment.text("code"), model).await
     }
 
-    /// Registers a computer with the code of a line that somebody was shown.
-    pub async fn joined(world: &World, code: &str, model: &Model) -> Self {
+    /// Registers a computer at the server at `url`, with the code of a line that somebody was shown.
+    pub async fn joined(url: &str, code: &str, model: &Model) -> Self {
         let folder = tempfile::Builder::new().prefix("cr").tempdir().expect("a folder");
         let mut env = Vec::new();
         for setup in chatroom_testkit::agents::all(folder.path(), model) {
@@ -47,7 +47,7 @@ impl Laptop {
         env.push(("PATH".into(), path.into_string().expect("a PATH of text")));
         let mut laptop = Self { folder, env, daemon: None, id: String::new() };
         std::fs::create_dir_all(laptop.work_dir()).expect("a working directory");
-        laptop.cli_ok(&["machine", "join", "--url", &world.url(), code], None).await;
+        laptop.cli_ok(&["machine", "join", "--url", url, code], None).await;
         let identity = std::fs::read_to_string(laptop.home().join("machine.json")).expect("machine.json");
         let identity: Value = serde_json::from_str(&identity).expect("JSON");
         laptop.id = identity["machineId"].as_str().expect("an id").to_owned();

@@ -3,7 +3,6 @@
 use std::process::Stdio;
 use std::time::Duration;
 
-use chatroom_testkit::world::World;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
@@ -30,13 +29,13 @@ pub struct Ask {
 
 impl Story {
     /// Begins a story of `web/NAME.mjs` in a browser of its own. It is given the server's address and `with`.
-    pub fn begin(world: &World, name: &str, with: &Value) -> Self {
+    pub fn begin(url: &str, name: &str, with: &Value) -> Self {
         let script = format!("{}/tests/agents/web/{name}.mjs", env!("CARGO_MANIFEST_DIR"));
         let mut child = Command::new("node")
             .arg(script)
             .env("PATH", chatroom_testkit::agents::path().expect("the agent programs"))
             .env("PACKAGES", chatroom_testkit::agents::browser_packages().expect("the packages"))
-            .env("GIVEN", json!({ "url": world.url(), "with": with }).to_string())
+            .env("GIVEN", json!({ "url": url, "with": with }).to_string())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .kill_on_drop(true)

@@ -1,6 +1,7 @@
 //! The web app as people use it: a real browser, the real server, a real daemon and agent program.
 
 mod browser;
+mod program;
 
 use chatroom_testkit::model::Model;
 use chatroom_testkit::world::{PASSWORD, World};
@@ -9,19 +10,19 @@ use serde_json::json;
 use crate::laptop::{Desk, Laptop};
 use crate::stories::HAND_OFF;
 use browser::Story;
+use program::Program;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn from_a_printed_secret_to_the_first_answer_by_clicks_alone() {
-    let (world, model) = (World::start().await, Model::start().await);
-    let secret = world.running().sign_up_secret().await.expect("a look").expect("a secret");
-    let mut story = Story::begin(&world, "first_run", &json!({ "secret": secret, "handOff": HAND_OFF }));
+    let ((program, secret), model) = (Program::start().await, Model::start().await);
+    let mut story = Story::begin(program.url(), "first_run", &json!({ "secret": secret, "handOff": HAND_OFF }));
     let mut laptop: Option<Laptop> = None;
     while let Some(ask) = story.next().await {
         let answer = match ask.what.as_str() {
             "join" => {
                 let line = ask.with.as_str().expect("a line");
                 let code = line.split([' ', '\'', '"']).find(|word| word.starts_with("cro_")).expect("a code");
-                let joined = laptop.insert(Laptop::joined(&world, code, &model).await);
+                let joined = laptop.insert(Laptop::joined(program.url(), code, &model).await);
                 joined.spawn_daemon();
                 json!(true)
             }
@@ -37,7 +38,7 @@ async fn signing_out_ends_it_everywhere_and_tabs_are_in_step() {
     let world = World::start().await;
     let ada = world.user("ada").await;
     let given = json!({ "email": ada.email, "password": PASSWORD, "name": ada.name });
-    Story::begin(&world, "doors", &given).told().await;
+    Story::begin(&world.url(), "doors", &given).told().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -45,7 +46,8 @@ async fn a_command_line_is_let_in_on_a_page_that_shows_what_asks() {
     let world = World::start().await;
     let (ada, nobody) = (world.user("ada").await, world.anonymous());
     let codes = nobody.post("/api/auth/device", json!({ "device": "<laptop>", "version": "0.1.0" })).await;
-    let mut story = Story::begin(&world, "approve", &json!({ "cookie": ada.cookie, "code": codes.text("userCode") }));
+    let mut story =
+        Story::begin(&world.url(), "approve", &json!({ "cookie": ada.cookie, "code": codes.text("userCode") }));
     while story.next().await.is_some() {
         let session = nobody.post("/api/auth/device/token", json!({ "deviceCode": codes.text("deviceCode") })).await;
         story.answer(json!(session.text("name") == "ada")).await;
@@ -58,36 +60,42 @@ async fn an_agent_is_watched_answered_told_more_interrupted_and_stopped() {
     let ada = world.user("ada").await;
     let laptop = Laptop::start(&world, &ada, &model).await;
     let desk = Desk::new(&ada, &laptop, "claude", "ask", &["builder"]).await;
-    Story::begin(&world, "steer", &json!({ "cookie": ada.cookie, "room": desk.room })).told().await;
+    Story::begin(&world.url(), "steer", &json!({ "cookie": ada.cookie, "room": desk.room })).told().await;
     assert!(laptop.work_dir().join("allowed.txt").exists());
     assert!(!laptop.work_dir().join("denied.txt").exists());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_page_says_that_the_server_is_gone_and_catches_up_without_a_gap_or_a_double() {
-    let (mut world, model) = (World::start().await, Model::start().await);
-    let ada = world.user("ada").await;
-    let laptop = Laptop::start(&world, &ada, &model).await;
+async fn a_page_says_that_the_server_was_killed_and_catches_up_without_a_gap_or_a_double() {
+    let ((mut program, secret), model) = (Program::start().await, Model::start().await);
+    let ada = program.user("ada", secret).await;
+    let enrolment = ada.post("/api/enrolments", json!({})).await;
+    let mut laptop = Laptop::joined(program.url(), enrolment.text("code"), &model).await;
+    laptop.start_daemon(&ada).await;
     laptop.cli_ok(&["machine", "allow", "--auto"], None).await;
     let desk = Desk::new(&ada, &laptop, "claude", "auto", &["builder"]).await;
     let run = desk.start("builder").await;
     desk.until_status("builder", "waiting").await;
     let given = json!({ "cookie": ada.cookie, "room": desk.room, "run": run });
-    let mut story = Story::begin(&world, "restart", &given);
+    let mut story = Story::begin(program.url(), "restart", &given);
     let follow_up = format!("/api/chatrooms/{}/agents/builder/follow-up", desk.room);
     while let Some(ask) = story.next().await {
         match ask.what.as_str() {
-            "say" => {
-                let text = format!("[[say: {}]]", ask.with.as_str().expect("a word"));
-                let sent = ada.post(&follow_up, json!({ "text": text })).await;
+            "tell" => {
+                let sent = ada.post(&follow_up, json!({ "text": ask.with })).await;
                 assert!(sent.status < 300, "{}", sent.raw);
-                desk.until_status("builder", "waiting").await;
             }
-            "stop" => world.pause().await,
-            "start" => {
-                world.resume().await;
-                desk.until_status("builder", "waiting").await;
+            "kill" => program.kill().await,
+            // The agent works on: what it says now, no server hears.
+            "go on without" => {
+                std::fs::write(laptop.work_dir().join("go"), "").expect("a file");
+                let log = laptop.home().join("runs").join(&run).join("events.jsonl");
+                let word = ask.with.as_str().expect("a word");
+                let said = || std::fs::read_to_string(&log).unwrap_or_default().matches(word).count();
+                // Told in the prompt, and then said.
+                laptop.until("the agent said it", async || said() >= 2).await;
             }
+            "start" => program.resume().await,
             other => panic!("the story asks for {other}"),
         }
         story.answer(json!(true)).await;
@@ -112,7 +120,7 @@ async fn a_terminal_is_typed_into_and_taken_over() {
     assert_eq!(ada.put(&path, config).await.status, 200);
     let run = desk.start("builder").await;
     let given = json!({ "cookie": ada.cookie, "room": desk.room, "run": run });
-    Story::begin(&world, "terminal", &given).told().await;
+    Story::begin(&world.url(), "terminal", &given).told().await;
     desk.command("stop-agent", "builder").await;
 }
 
@@ -152,7 +160,7 @@ async fn pictures() {
     let given = json!({
         "cookie": ada.cookie, "room": desk.room, "run": run, "terminal": terminal, "machine": laptop.id, "folder": folder,
     });
-    Story::begin(&world, "pictures", &given).told().await;
+    Story::begin(&world.url(), "pictures", &given).told().await;
     assert_eq!(std::fs::read_dir(&folder).expect("the folder").flatten().filter(is_picture).count(), 16);
     for role in roles {
         desk.command("stop-agent", role).await;
@@ -171,7 +179,7 @@ async fn a_thumb_is_enough() {
     let desk = Desk::new(&ada, &laptop, "claude", "ask", &["builder"]).await;
     desk.start("builder").await;
     desk.until_status("builder", "waiting").await;
-    Story::begin(&world, "phone", &json!({ "cookie": ada.cookie, "name": ada.name })).told().await;
+    Story::begin(&world.url(), "phone", &json!({ "cookie": ada.cookie, "name": ada.name })).told().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -196,6 +204,6 @@ async fn no_page_has_a_serious_fault_for_those_who_cannot_see_it() {
         "/cli".to_owned(),
     ];
     let given = json!({ "cookie": ada.cookie, "room": room, "paths": paths });
-    Story::begin(&world, "axe", &given).told().await;
+    Story::begin(&world.url(), "axe", &given).told().await;
     desk.command("stop-agent", "builder").await;
 }

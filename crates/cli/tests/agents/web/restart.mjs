@@ -1,4 +1,4 @@
-// The server goes away and comes back while an agent talks: the page says so, catches up, and neither loses nor
+// The server is killed while an agent talks: the page says so, catches up when it is back, and neither loses nor
 // doubles a line.
 
 import { ask, check, given, tell, until } from './driver.mjs';
@@ -10,17 +10,19 @@ await tell(async ({ person }) => {
     const text = await page.locator('main').innerText();
     return [...text.matchAll(/^word-(\d+)$/gm)].map((match) => Number(match[1]));
   };
-  for (let word = 1; word <= 3; word += 1) await ask('say', `word-${word}`);
+  // One turn: it says three words, waits until it may go on, and says three more.
+  const say = (...words) => words.map((word) => `[[say: word-${word}]]`).join(' [[run: true]] ');
+  await ask('tell', `${say(1, 2, 3)} [[run: until [ -e go ]; do sleep 0.1; done]] ${say(4, 5, 6)}`);
   await until('what was said is here', async () => (await lines()).length === 3);
 
-  await ask('stop');
+  await ask('kill');
   const gone = Date.now();
   await page.getByText('The server has not answered since').waitFor();
   const took = Date.now() - gone;
   check('the page says within 2 s that the server is gone', took < 2000, took);
-  // The agent goes on without a server.
+  await ask('go on without', 'word-6');
+  check('nobody hears of it yet', (await lines()).length === 3);
   await ask('start');
-  for (let word = 4; word <= 6; word += 1) await ask('say', `word-${word}`);
   await until('the page has caught up', async () => (await lines()).length >= 6);
   await page.getByText('The server has not answered since').waitFor({ state: 'hidden' });
   const seen = await lines();
