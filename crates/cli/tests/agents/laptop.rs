@@ -224,10 +224,15 @@ impl<'a> Desk<'a> {
 
     /// Saves what a role runs.
     pub async fn configure(&self, role: &str, tool: &str, mode: &str) {
+        self.configure_in(role, tool, mode, &self.laptop.work_dir()).await;
+    }
+
+    /// Saves what a role runs, and where.
+    pub async fn configure_in(&self, role: &str, tool: &str, mode: &str, folder: &Path) {
         let path = format!("/api/machines/{}/agents/{}/{role}", self.laptop.id, self.room);
         let body = json!({
             "agentType": tool,
-            "workingDir": self.laptop.work_dir(),
+            "workingDir": folder,
             "mode": mode,
             "model": model_of(tool),
         });

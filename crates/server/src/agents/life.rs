@@ -203,6 +203,9 @@ pub(crate) async fn exit(
             (Desired::Stopped, _, None) => {}
         }
         chatroom_store::agents::put(&work.tx, &slot).await?;
+        if slot.gave_up.is_some() {
+            tell(work, room, &run.role, "agent.gave-up", Some(run.id), None).await?;
+        }
         let wait = slot.restart_at.map(|at| at.millis_since(work.now) / 1000);
         if let Some(text) = last_words(&run, slot.desired, ending, wait, released) {
             notice(work, room, None, text).await?;

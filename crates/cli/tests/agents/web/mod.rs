@@ -102,6 +102,57 @@ async fn a_page_says_that_the_server_was_killed_and_catches_up_without_a_gap_or_
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn who_looks_elsewhere_is_told_what_needs_them_and_nothing_else() {
+    let (world, model) = (World::start().await, Model::start().await);
+    let ada = world.user("ada").await;
+    let laptop = Laptop::start(&world, &ada, &model).await;
+    laptop.cli_ok(&["machine", "allow", "--auto"], None).await;
+    let desk = Desk::new(&ada, &laptop, "claude", "ask", &["builder", "writer", "reviewer"]).await;
+    desk.configure("writer", "claude", "auto").await;
+    desk.configure_in("reviewer", "claude", "ask", "/etc".as_ref()).await;
+    for role in ["builder", "writer"] {
+        desk.start(role).await;
+        desk.until_status(role, "waiting").await;
+    }
+    let given = json!({ "cookie": ada.cookie, "room": desk.room, "handOff": HAND_OFF });
+    let mut story = Story::begin(&world.url(), "notify", &given);
+    while let Some(ask) = story.next().await {
+        let with = |name: &str| ask.with[name].as_str().unwrap_or_default();
+        match ask.what.as_str() {
+            "say" => {
+                let message = json!({ "content": with("text"), "targetRole": with("to") });
+                let path = format!("/api/chatrooms/{}/messages", desk.room);
+                assert_eq!(ada.post(&path, message).await.status, 201);
+            }
+            "tell" => {
+                let path = format!("/api/chatrooms/{}/agents/{}/follow-up", desk.room, with("to"));
+                let sent = ada.post(&path, json!({ "text": with("text") })).await;
+                assert!(sent.status < 300, "{}", sent.raw);
+            }
+            "allow" => {
+                let role = ask.with.as_str().expect("a role");
+                let done = async || desk.agent(role).await["status"] != "needs-you";
+                desk.answer_until(role, "allow", done).await;
+            }
+            "other" => {
+                desk.until_status(ask.with.as_str().expect("a role"), "waiting").await;
+                ada.post("/api/chatrooms", json!({ "name": "another", "roles": ["builder"] })).await;
+                ada.post(&format!("/api/machines/{}/commands", laptop.id), json!({ "type": "ping" })).await;
+            }
+            "start" => {
+                let outcome = desk.command("start-agent", ask.with.as_str().expect("a role")).await;
+                assert_eq!(outcome["status"], "failed", "{outcome}");
+            }
+            other => panic!("the story asks for {other}"),
+        }
+        story.answer(json!(true)).await;
+    }
+    for role in ["builder", "writer"] {
+        desk.command("stop-agent", role).await;
+    }
+}
+
 /// A program that says what was typed, in the place of a tool that is started as a person would.
 const ECHO: &str = "#!/bin/sh\n[ \"$1\" = --version ] && { echo '2.1.0 (Claude Code)'; exit; }\n\
                     echo 'ready for input'\nwhile read -r line; do echo \"you typed: $line\"; done\n";
