@@ -17,8 +17,9 @@ import { useNarrow } from '../ui/media';
 import { CreateRoom } from './create';
 import { RoomLink } from './link';
 import { waiting } from './mark';
+import { NeedsYou } from './needs-you';
 
-/** How many of the latest rooms the start page looks into. */
+/** How many rooms the start page looks into, for their agents; the list of all tells what waits in the others. */
 const LOOKED_INTO = 12;
 
 export function Home() {
@@ -53,26 +54,12 @@ function Inside({ rooms: all, create }: { rooms: RoomEntry[]; create: () => void
   const found = useQueries({ queries: looked.map((room) => agents(room.chatroomId)) });
   const narrow = useNarrow();
   const roles = looked.flatMap((room, at) => (found[at]?.data ?? []).map((agent) => ({ room, agent })));
-  const asking = roles.filter(({ agent }) => agent.status === 'needs-you' || agent.status === 'gave-up');
-  const told = looked.filter((room) => room.needsYou.handoffs + room.needsYou.approvals > 0);
   return (
     <div className="mx-auto flex w-full max-w-[760px] flex-col gap-6 p-4">
       {found.every((answer) => !answer.isPending) && (
         <Checklist room={looked[0]} started={roles.some(({ agent }) => agent.run != null)} create={create} />
       )}
-      {asking.length + told.length > 0 && (
-        <section>
-          <h2 className="mb-2 font-semibold">Needs you</h2>
-          <ul className="rounded-md border border-line bg-panel">
-            {asking.map(({ room, agent }) => (
-              <Waiting key={`${room.chatroomId} ${agent.role}`} room={room} agent={agent} />
-            ))}
-            {told.map((room) => (
-              <Told key={room.chatroomId} room={room} />
-            ))}
-          </ul>
-        </section>
-      )}
+      <NeedsYou rooms={byUse} agentsOf={(room) => found[looked.indexOf(room)]?.data} />
       {narrow && (
         <ul>
           {all.map((room) => (
@@ -85,46 +72,6 @@ function Inside({ rooms: all, create }: { rooms: RoomEntry[]; create: () => void
       {!narrow && all.length > 0 && <Recent rooms={looked} agents={found.map((answer) => answer.data)} />}
       <Archived />
     </div>
-  );
-}
-
-/** Hand-offs to people, and tasks that wait to be let through. */
-function Told({ room }: { room: RoomEntry }) {
-  const { handoffs, approvals } = room.needsYou;
-  const words = [
-    handoffs > 0 && (handoffs === 1 ? 'handed to you' : `${handoffs} times handed to you`),
-    approvals > 0 && (approvals === 1 ? 'a task waits for your word' : `${approvals} tasks wait for your word`),
-  ];
-  return (
-    <li className="border-line not-first:border-t">
-      <Link
-        to="/rooms/$roomId"
-        params={{ roomId: room.chatroomId }}
-        className="flex flex-wrap items-center gap-x-3 px-3 py-2 hover:bg-hover"
-      >
-        <StatusWord status="needs-you" />
-        <span className="font-medium">{room.name}</span>
-        <span className="text-quiet">{words.filter(Boolean).join(', ')}</span>
-      </Link>
-    </li>
-  );
-}
-
-function Waiting({ room, agent }: { room: RoomEntry; agent: Agent }) {
-  const asks = agent.permissions[0];
-  return (
-    <li className="border-line not-first:border-t">
-      <Link
-        to={agent.run ? '/rooms/$roomId/runs/$runId' : '/rooms/$roomId'}
-        params={{ roomId: room.chatroomId, runId: agent.run?.runId ?? '' }}
-        className="flex flex-wrap items-center gap-x-3 px-3 py-2 hover:bg-hover"
-      >
-        <StatusWord status={agent.status} />
-        <span className="font-medium">{agent.role}</span>
-        <span className="text-quiet">{room.name}</span>
-        <span className="w-full truncate text-quiet sm:w-auto sm:grow">{asks?.title ?? agent.reason}</span>
-      </Link>
-    </li>
   );
 }
 

@@ -153,6 +153,22 @@ async fn who_looks_elsewhere_is_told_what_needs_them_and_nothing_else() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_start_page_shows_everything_that_waits_for_its_reader() {
+    let (world, model) = (World::start().await, Model::start().await);
+    let ada = world.user("ada").await;
+    let laptop = Laptop::start(&world, &ada, &model).await;
+    let rooms: Vec<_> = (1..=14).map(|number| format!("room{number}")).collect();
+    for name in &rooms {
+        let room = ada.post("/api/chatrooms", json!({ "name": name, "roles": ["builder"] })).await;
+        let desk = Desk { user: &ada, laptop: &laptop, room: room.text("chatroomId").to_owned() };
+        desk.configure_in("builder", "claude", "ask", "/etc".as_ref()).await;
+        assert_eq!(desk.command("start-agent", "builder").await["status"], "failed");
+    }
+    let given = json!({ "cookie": ada.cookie, "rooms": rooms });
+    Story::begin(&world.url(), "needs_you", &given).told().await;
+}
+
 /// A program that says what was typed, in the place of a tool that is started as a person would.
 const ECHO: &str = "#!/bin/sh\n[ \"$1\" = --version ] && { echo '2.1.0 (Claude Code)'; exit; }\n\
                     echo 'ready for input'\nwhile read -r line; do echo \"you typed: $line\"; done\n";
