@@ -1,11 +1,11 @@
 import { useQuery, useQueryClient, useSuspenseQuery } from '@tanstack/react-query';
 import { Monitor, Terminal } from 'lucide-react';
 import { useState, type ReactNode } from 'react';
-import { api, unwrap } from '../api/client';
+import { api, unwrap, type Schemas } from '../api/client';
 import { keys, me, members, sessions, type Me } from '../api/queries';
 import { PageHead } from '../frame/frame';
 import { notifiesNow } from '../live/notify';
-import { useAct } from '../ui/act';
+import { say, useAct } from '../ui/act';
 import { Button } from '../ui/button';
 import { Commands } from '../ui/copy';
 import { Confirm } from '../ui/dialog';
@@ -27,7 +27,7 @@ export function AccountPage() {
         <div className="mx-auto flex w-full max-w-[760px] flex-col gap-8 p-4">
           <Appearance />
           <Notifications />
-          <Sessions />
+          <Sessions name={person.name} />
           <Password />
           {person.instances.map((instance) => (
             <People key={instance.instanceId} instance={instance} me={person.userId} />
@@ -98,18 +98,12 @@ function Notifications() {
   );
 }
 
-function Sessions() {
+function Sessions({ name }: { name: string }) {
   const found = useQuery(sessions);
   const queries = useQueryClient();
   const reload = () => queries.invalidateQueries({ queryKey: keys.account });
-  const revoke = useAct(async (sessionId: string) => {
-    await unwrap(api.DELETE('/api/auth/sessions/{sessionId}', { params: { path: { sessionId } } }));
-    await reload();
-  }, 'Signed out there');
-  const others = useAct(async () => {
-    await unwrap(api.DELETE('/api/auth/sessions'));
-    await reload();
-  }, 'Signed out everywhere else');
+  const [ending, setEnding] = useState<Schemas['SessionView'] | 'others'>();
+  const close = (open: boolean) => !open && setEnding(undefined);
   return (
     <Section title="Devices and sessions">
       {found.isPending && <Skeleton />}
@@ -129,7 +123,7 @@ function Sessions() {
               </span>
             </span>
             {!session.current && (
-              <Button size="small" busy={revoke.with === session.sessionId} onClick={() => revoke(session.sessionId)}>
+              <Button size="small" look="danger" onClick={() => setEnding(session)}>
                 Revoke
               </Button>
             )}
@@ -138,10 +132,40 @@ function Sessions() {
       </ul>
       {(found.data?.length ?? 0) > 1 && (
         <div>
-          <Button look="danger" busy={others.busy} onClick={() => others()}>
+          <Button look="danger" onClick={() => setEnding('others')}>
             Sign out everywhere else
           </Button>
         </div>
+      )}
+      {ending === 'others' ? (
+        <Confirm
+          open
+          onOpenChange={close}
+          title="Sign out everywhere else"
+          about="Every other browser and command line of yours has to sign in again. Machines and their agents go on."
+          verb="Sign out"
+          typed={name}
+          act={async () => {
+            await unwrap(api.DELETE('/api/auth/sessions'));
+            say('Signed out everywhere else');
+            await reload();
+          }}
+        />
+      ) : (
+        <Confirm
+          open={ending !== undefined}
+          onOpenChange={close}
+          title={`Revoke ${ending?.label ?? ''}`}
+          about="What is signed in there has to sign in again."
+          verb="Revoke"
+          typed={ending?.label ?? ''}
+          act={async () => {
+            const path = { sessionId: ending?.sessionId ?? '' };
+            await unwrap(api.DELETE('/api/auth/sessions/{sessionId}', { params: { path } }));
+            say('Signed out there');
+            await reload();
+          }}
+        />
       )}
       <p className="text-quiet">To sign a command line in on any computer:</p>
       <Commands lines={`export CHATROOM_URL=${location.origin}\nchatroom auth login`} />
@@ -246,6 +270,7 @@ function People({ instance, me: own }: { instance: Me['instances'][number]; me: 
         title={`Remove ${removing?.name ?? ''}`}
         about={`The rooms of ${instance.name} are closed to them from then on. Their machines stay theirs.`}
         verb="Remove"
+        typed={removing?.name ?? ''}
         act={async () => {
           const path = { instanceId: instance.instanceId, userId: removing?.userId ?? '' };
           await unwrap(api.DELETE('/api/instances/{instanceId}/members/{userId}', { params: { path } }));

@@ -25,6 +25,8 @@ export function Agents({ room }: { room: Room }) {
   );
 }
 
+const names = (all: Agent[]) => (all.length === 1 ? `${all[0]?.role} was` : `${all.length} agents were`);
+
 /** Starts or stops all that are the caller's, one command each. */
 function All({ room, agents: all }: { room: Room; agents: Agent[] }) {
   const each = (type: 'start-agent' | 'stop-agent', which: Agent[]) =>
@@ -36,8 +38,12 @@ function All({ room, agents: all }: { room: Room; agents: Agent[] }) {
     );
   const startable = all.filter((agent) => machineOf(agent) && !isLive(agent));
   const stoppable = all.filter((agent) => machineOf(agent) && isLive(agent));
-  const start = useAct(() => each('start-agent', startable));
-  const stop = useAct(() => each('stop-agent', stoppable));
+  const start = useAct(() => each('start-agent', startable), () => `${names(startable)} told to start`);
+  const stop = useAct(() => each('stop-agent', stoppable), () => ({
+    said: `${names(stoppable)} told to stop`,
+    undo: () => each('start-agent', stoppable),
+    undoing: 'Start again',
+  }));
   if (startable.length + stoppable.length === 0) return null;
   return (
     <div className="grid grid-cols-2 gap-2">

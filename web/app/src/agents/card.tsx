@@ -2,7 +2,7 @@
 
 import { useQueryClient } from '@tanstack/react-query';
 import { Link } from '@tanstack/react-router';
-import { Ellipsis, History, Play, RotateCw, Settings2, Share2, Square } from 'lucide-react';
+import { Ellipsis, Hand, History, Play, RotateCw, Settings2, Share2, Square } from 'lucide-react';
 import { useEffect, useState } from 'react';
 import { api, unwrap } from '../api/client';
 import { keys, type Agent, type Machine, type Room } from '../api/queries';
@@ -13,7 +13,7 @@ import { Commands } from '../ui/copy';
 import { Menu } from '../ui/menu';
 import { StatusWord } from '../ui/status';
 import { Ago, duration, useNow } from '../ui/time';
-import { command, isLive, machineOf } from './command';
+import { command, interruptTurn, isLive, machineOf, toldTo } from './command';
 import { PastRuns } from './past';
 import { Answers } from './permission';
 import { AgentSetup } from './setup';
@@ -112,21 +112,28 @@ interface ActionsProps {
 function Actions({ agent, room, machineId, setUp, showPast }: ActionsProps) {
   const queries = useQueryClient();
   const live = isLive(agent);
-  const send = useAct(async ({ type, resume }: { type: 'start-agent' | 'stop-agent' | 'restart-agent'; resume?: boolean }) => {
+  const order = async ({ type, resume }: { type: 'start-agent' | 'stop-agent' | 'restart-agent'; resume?: boolean }) => {
     if (!machineId) return;
     await command(machineId, type, room.chatroomId, agent.role, resume);
     await queries.invalidateQueries({ queryKey: keys.room(room.chatroomId) });
-  });
+  };
+  const managed = agent.run?.form === 'managed';
+  const send = useAct(order, ({ type }) => toldTo(type, agent.role, () => order({ type: 'start-agent', resume: managed })));
+  const setShared = (shared: boolean) =>
+    unwrap(
+      api.PUT('/api/chatrooms/{chatroomId}/agents/{role}/share', {
+        params: { path: { chatroomId: room.chatroomId, role: agent.role } },
+        body: { shared },
+      }),
+    );
   const share = useAct(
-    (shared: boolean) =>
-      unwrap(
-        api.PUT('/api/chatrooms/{chatroomId}/agents/{role}/share', {
-          params: { path: { chatroomId: room.chatroomId, role: agent.role } },
-          body: { shared },
-        }),
-      ),
-    (shared) => (shared ? 'Shared with the room' : 'No longer shared'),
+    setShared,
+    (shared) => ({
+      said: shared ? `${agent.role} is shared with the room` : `${agent.role} is no longer shared`,
+      undo: () => setShared(!shared),
+    }),
   );
+  const interrupt = useAct(() => interruptTurn(room.chatroomId, agent.role), 'The turn is being interrupted');
   const own = machineId !== undefined;
   const elsewhere = agent.machineId != null && !agent.configs.some((config) => config.machineId === agent.machineId) && live;
   const open = agent.run && (
@@ -137,7 +144,7 @@ function Actions({ agent, room, machineId, setUp, showPast }: ActionsProps) {
     </Button>
   );
   if (elsewhere) return <p className="text-quiet">It runs on another member’s machine, which is theirs to steer.</p>;
-  const resumable = !live && agent.run != null && agent.run.form === 'managed';
+  const resumable = !live && managed;
   return (
     <div className="flex flex-wrap items-center gap-2">
       {!own && (
@@ -160,6 +167,11 @@ function Actions({ agent, room, machineId, setUp, showPast }: ActionsProps) {
       )}
       {own && agent.status === 'stopping' && <ForceStop stop={() => send({ type: 'stop-agent' })} busy={send.busy} />}
       {open}
+      {own && (agent.status === 'working' || agent.status === 'needs-you') && agent.run?.form === 'managed' && (
+        <IconButton label="Interrupt the turn" busy={interrupt.busy} onClick={() => interrupt()}>
+          <Hand size={16} />
+        </IconButton>
+      )}
       {own && (
         <Menu
           trigger={

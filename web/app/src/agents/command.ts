@@ -2,6 +2,7 @@
 
 import { api, unwrap, type Schemas } from '../api/client';
 import type { Agent, Command } from '../api/queries';
+import type { Done } from '../ui/act';
 
 type Kind = Schemas['CommandType'];
 
@@ -17,6 +18,18 @@ export function command(machineId: string, type: Kind, chatroomId?: string, role
       },
     }),
   );
+}
+
+const SAID: Partial<Record<Kind, string>> = { 'stop-agent': 'stop', 'start-agent': 'start', 'restart-agent': 'start anew' };
+
+/** Says what an agent was told; a stop is taken back by another start. */
+export function toldTo(type: Kind, role: string, start: () => Promise<unknown>): Done {
+  const said = `${role} was told to ${SAID[type] ?? type}`;
+  return type === 'stop-agent' ? { said, undo: start, undoing: 'Start again' } : said;
+}
+
+export function interruptTurn(chatroomId: string, role: string) {
+  return unwrap(api.POST('/api/chatrooms/{chatroomId}/agents/{role}/interrupt', { params: { path: { chatroomId, role } } }));
 }
 
 /** Waits until a command has its outcome; one that failed is an error in the machine's words. */

@@ -23,6 +23,8 @@ export function Root() {
       <Outlet />
       <Toaster
         position="bottom-right"
+        // Above the bar of a phone.
+        mobileOffset={{ bottom: 'calc(64px + env(safe-area-inset-bottom))' }}
         toastOptions={{
           unstyled: true,
           classNames: {
@@ -30,6 +32,8 @@ export function Root() {
               'flex w-[356px] max-w-[calc(100vw-32px)] items-start gap-2 rounded-md border border-line-strong bg-panel px-3 py-2 text-ink shadow-[0_8px_24px_#0003]',
             description: 'text-sm text-quiet',
             icon: 'mt-0.5',
+            content: 'grow',
+            actionButton: 'shrink-0 rounded-sm font-medium text-accent underline',
           },
         }}
       />

@@ -53,7 +53,7 @@ export function useAttachments(chatroomId: string) {
 }
 
 /** Sends a file as it is; the server looks at its bytes for what it is. */
-async function upload(chatroomId: string, file: File): Promise<Attachment> {
+export async function upload(chatroomId: string, file: File): Promise<Attachment> {
   const url = `/api/chatrooms/${chatroomId}/attachments?name=${encodeURIComponent(file.name || 'pasted.png')}`;
   const asked = fetch(url, { method: 'POST', body: file, headers: { 'content-type': 'application/octet-stream' } });
   return unwrap(

@@ -29,7 +29,10 @@ export function RoomMenu({ room }: { room: Room }) {
       await change({ archived: away });
       if (away) await navigate({ to: '/' });
     },
-    (away) => (away ? 'Archived' : 'Brought back'),
+    (away) => ({
+      said: away ? `${room.name} is archived` : `${room.name} is back`,
+      undo: () => change({ archived: !away }),
+    }),
   );
   return (
     <>
@@ -96,7 +99,14 @@ function useChange(room: Room): (change: Change) => Promise<void> {
 function Instructions({ room, close }: { room: Room; close: () => void }) {
   const [text, setText] = useState(room.instructions ?? '');
   const change = useChange(room);
-  const save = useAct(() => change({ instructions: text.trim() }).then(close), 'Saved');
+  const save = useAct(
+    async () => {
+      await change({ instructions: text.trim() });
+      close();
+      return room.instructions ?? '';
+    },
+    (_, before) => ({ said: 'The instructions are saved', undo: () => change({ instructions: before }) }),
+  );
   const left = INSTRUCTIONS - new TextEncoder().encode(text).length;
   return (
     <form

@@ -8,6 +8,7 @@ import { useAct } from '../ui/act';
 import { Button, IconButton } from '../ui/button';
 import { inputLook } from '../ui/field';
 import { cx } from '../ui/cx';
+import { addressOf, upload } from './attach';
 
 export function Queue({ room, queue, me }: { room: Room; queue: Message[] | undefined; me: string }) {
   if (!queue?.length) return null;
@@ -28,14 +29,17 @@ export function Queue({ room, queue, me }: { room: Room; queue: Message[] | unde
 function Waiting({ room, message, own }: { room: Room; message: Message; own: boolean }) {
   const [draft, setDraft] = useState<string>();
   const path = { chatroomId: room.chatroomId, messageId: message.messageId };
-  const remove = useAct(
-    () => unwrap(api.DELETE('/api/chatrooms/{chatroomId}/messages/{messageId}', { params: { path } })),
-    'Taken back',
+  const remove = useAct(() => takeBack(room, message), (_, again) => ({ said: 'The message is taken back', undo: again }));
+  const put = (content: string) =>
+    unwrap(api.PUT('/api/chatrooms/{chatroomId}/messages/{messageId}', { params: { path }, body: { content } }));
+  const change = useAct(
+    async (content: string) => {
+      await put(content);
+      setDraft(undefined);
+      return message.content;
+    },
+    (_, before) => ({ said: 'The message is changed', undo: () => put(before) }),
   );
-  const change = useAct(async (content: string) => {
-    await unwrap(api.PUT('/api/chatrooms/{chatroomId}/messages/{messageId}', { params: { path }, body: { content } }));
-    setDraft(undefined);
-  });
   if (draft !== undefined) {
     return (
       <form
@@ -80,4 +84,17 @@ function Waiting({ room, message, own }: { room: Room; message: Message; own: bo
       )}
     </div>
   );
+}
+
+/** Takes a message out of the queue. Returns how to say it again, at the queue's end: its files are kept for that. */
+async function takeBack({ chatroomId }: Room, { messageId, content, target, attachments = [] }: Message) {
+  const files = await Promise.all(
+    attachments.map(async (one) => new File([await (await fetch(addressOf(chatroomId, one))).blob()], one.name)),
+  );
+  await unwrap(api.DELETE('/api/chatrooms/{chatroomId}/messages/{messageId}', { params: { path: { chatroomId, messageId } } }));
+  return async () => {
+    const sent = await Promise.all(files.map((file) => upload(chatroomId, file)));
+    const body = { content, targetRole: target ?? null, attachments: sent.map((one) => one.attachmentId) };
+    await unwrap(api.POST('/api/chatrooms/{chatroomId}/messages', { params: { path: { chatroomId } }, body }));
+  };
 }

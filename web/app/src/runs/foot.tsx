@@ -10,7 +10,7 @@ import { Button, IconButton } from '../ui/button';
 import { cx } from '../ui/cx';
 import { inputLook } from '../ui/field';
 import { firstLine } from './fold';
-import type { Steering } from './steer';
+import { tellMore, type Steering } from './steer';
 
 interface FootProps {
   run: Run;
@@ -87,15 +87,19 @@ function Queue({ run }: { run: Run }) {
 function Queued({ run, prompt }: { run: Run; prompt: Schemas['PromptView'] }) {
   const [draft, setDraft] = useState<string>();
   const path = { chatroomId: run.chatroomId, role: run.role, promptId: prompt.promptId };
-  const change = useAct(async (text: string) => {
-    await unwrap(
-      api.PUT('/api/chatrooms/{chatroomId}/agents/{role}/prompts/{promptId}', { params: { path }, body: { text } }),
-    );
-    setDraft(undefined);
-  });
+  const put = (text: string) =>
+    unwrap(api.PUT('/api/chatrooms/{chatroomId}/agents/{role}/prompts/{promptId}', { params: { path }, body: { text } }));
+  const change = useAct(
+    async (text: string) => {
+      await put(text);
+      setDraft(undefined);
+      return prompt.text;
+    },
+    (_, before) => ({ said: 'The message is changed', undo: () => put(before) }),
+  );
   const takeBack = useAct(
     () => unwrap(api.DELETE('/api/chatrooms/{chatroomId}/agents/{role}/prompts/{promptId}', { params: { path } })),
-    'Taken back',
+    { said: 'The message is taken back', undo: () => tellMore(run, prompt.text) },
   );
   if (draft !== undefined) {
     return (

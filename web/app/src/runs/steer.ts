@@ -4,7 +4,7 @@ import { useQueryClient } from '@tanstack/react-query';
 import { useNavigate } from '@tanstack/react-router';
 import { useCallback, useState } from 'react';
 import { answerQuestion, type Answer } from '../agents/answer';
-import { command as send } from '../agents/command';
+import { command as send, interruptTurn, toldTo } from '../agents/command';
 import { api, unwrap, type Schemas } from '../api/client';
 import { keys, type Run } from '../api/queries';
 import { tell, useAct } from '../ui/act';
@@ -14,25 +14,29 @@ import type { QuestionEntry } from './fold';
 export function useSteering(run: Run) {
   const navigate = useNavigate();
   const queries = useQueryClient();
-  const path = { chatroomId: run.chatroomId, role: run.role };
-  const interrupt = useAct(
-    () => unwrap(api.POST('/api/chatrooms/{chatroomId}/agents/{role}/interrupt', { params: { path } })),
-    'The turn is being interrupted',
-  );
-  const command = useAct(async (type: Schemas['CommandType']) => {
-    const sent = await send(run.machineId, type, run.chatroomId, run.role);
+  const interrupt = useAct(() => interruptTurn(run.chatroomId, run.role), 'The turn is being interrupted');
+  const order = async (type: Schemas['CommandType'], resume?: boolean) => {
+    const sent = await send(run.machineId, type, run.chatroomId, run.role, resume);
     // A start is another run.
     if (sent.runId && sent.runId !== run.runId) {
       await navigate({ to: '/rooms/$roomId/runs/$runId', params: { roomId: run.chatroomId, runId: sent.runId } });
     }
-  });
+  };
+  const command = useAct(
+    (type: Schemas['CommandType']) => order(type),
+    (type) => toldTo(type, run.role, () => order('start-agent', run.form === 'managed')),
+  );
   const followUp = useAct(async (text: string) => {
-    await unwrap(
-      api.POST('/api/chatrooms/{chatroomId}/agents/{role}/follow-up', { params: { path }, body: { text } }),
-    );
+    await tellMore(run, text);
     await queries.invalidateQueries({ queryKey: [...keys.room(run.chatroomId), 'prompts'] });
   });
   return { interrupt, command, followUp };
+}
+
+/** Tells an agent something more, now or after its turn. */
+export function tellMore({ chatroomId, role }: Run, text: string) {
+  const path = { chatroomId, role };
+  return unwrap(api.POST('/api/chatrooms/{chatroomId}/agents/{role}/follow-up', { params: { path }, body: { text } }));
 }
 
 export type Steering = ReturnType<typeof useSteering>;

@@ -1,4 +1,4 @@
-// What a button sets off: busy while it goes on, told when it fails, never twice at once.
+// What a button sets off: busy while it goes on, told when it fails, never twice at once, and taken back where it can be.
 
 import { useMutation } from '@tanstack/react-query';
 import { toast } from 'sonner';
@@ -11,19 +11,35 @@ export interface Act<A> {
   with: A | undefined;
 }
 
-/** Makes an action of a function; what it says when it succeeds is shown for a moment. */
-export function useAct<A = void>(act: (argument: A) => Promise<unknown>, done?: string | ((argument: A) => string)): Act<A> {
+/** What is said of an action that succeeded, and how it is taken back. */
+export type Done = string | { said: string; undo: () => Promise<unknown>; undoing?: string };
+
+/**
+ * Makes an action of a function; what it says when it succeeds is shown for a moment. By then the page may show what came
+ * of it: what was before, the function returns.
+ */
+export function useAct<A = void, R = unknown>(
+  act: (argument: A) => Promise<R>,
+  done?: Done | ((argument: A, result: R) => Done),
+): Act<A> {
   const mutation = useMutation({
     mutationFn: act,
     onError: tell,
-    onSuccess: (_, argument) => {
-      if (done) toast(typeof done === 'function' ? done(argument) : done);
+    onSuccess: (result, argument) => {
+      if (done) say(typeof done === 'function' ? done(argument, result) : done);
     },
   });
   return Object.assign((argument: A) => mutation.mutate(argument), {
     busy: mutation.isPending,
     with: mutation.isPending ? mutation.variables : undefined,
   });
+}
+
+/** Says what was done, long enough to take it back. */
+export function say(done: Done): void {
+  if (typeof done === 'string') return void toast(done);
+  const { said, undo, undoing = 'Undo' } = done;
+  toast(said, { duration: 10_000, action: { label: undoing, onClick: () => void undo().catch(tell) } });
 }
 
 /** Shows an error that belongs to no place on the page. */

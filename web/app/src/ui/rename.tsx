@@ -25,7 +25,14 @@ export function Rename({ open, onOpenChange, title, ...form }: RenameProps) {
 
 function Form({ name, most, rename, close }: Pick<RenameProps, 'name' | 'most' | 'rename'> & { close: () => void }) {
   const [text, setText] = useState(name);
-  const act = useAct(() => rename(text.trim()).then(close));
+  const act = useAct(
+    async () => {
+      await rename(text.trim());
+      close();
+      return name;
+    },
+    (_, before) => ({ said: `It is called ${text.trim()} now`, undo: () => rename(before) }),
+  );
   return (
     <form
       className="flex flex-col gap-3"

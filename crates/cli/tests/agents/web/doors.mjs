@@ -34,6 +34,11 @@ await tell(async ({ person }) => {
   await first.keyboard.type('your account');
   await first.keyboard.press('Enter');
   await first.getByRole('button', { name: 'Sign out everywhere else' }).click();
+  // What cannot be undone is confirmed by a name.
+  const sure = first.getByRole('dialog').getByRole('button', { name: 'Sign out' });
+  check('not before it is typed', await sure.isDisabled());
+  await first.getByRole('dialog').getByRole('textbox').fill(given.name);
+  await sure.click();
   await away.getByRole('heading', { name: 'Sign in' }).waitFor();
 
   // Signing out ends both tabs, and the cookie is worth nothing.

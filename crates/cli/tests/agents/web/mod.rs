@@ -169,6 +169,17 @@ async fn the_start_page_shows_everything_that_waits_for_its_reader() {
     Story::begin(&world.url(), "needs_you", &given).told().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_done_can_be_taken_back_or_is_confirmed_by_a_name() {
+    let (world, model) = (World::start().await, Model::start().await);
+    let ada = world.user("ada").await;
+    let laptop = Laptop::registered(&world, &ada, &model).await;
+    let desk = Desk::new(&ada, &laptop, "claude", "ask", &["builder"]).await;
+    let alias = ada.get(&format!("/api/machines/{}", laptop.id)).await.text("alias").to_owned();
+    let given = json!({ "cookie": ada.cookie, "room": desk.room, "machine": laptop.id, "alias": alias });
+    Story::begin(&world.url(), "undo", &given).told().await;
+}
+
 /// A program that says what was typed, in the place of a tool that is started as a person would.
 const ECHO: &str = "#!/bin/sh\n[ \"$1\" = --version ] && { echo '2.1.0 (Claude Code)'; exit; }\n\
                     echo 'ready for input'\nwhile read -r line; do echo \"you typed: $line\"; done\n";
