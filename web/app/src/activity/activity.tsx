@@ -2,10 +2,11 @@
 
 import { useInfiniteQuery, useQuery, useSuspenseQuery } from '@tanstack/react-query';
 import { Link } from '@tanstack/react-router';
-import { useMemo, useState } from 'react';
+import { useMemo, useRef, useState } from 'react';
 import { api, unwrap, type Schemas } from '../api/client';
 import { keys, machines, me, members, rooms } from '../api/queries';
 import { PageHead } from '../frame/frame';
+import { useRows } from '../frame/keys';
 import type { FeedEvent } from '../live/feed';
 import { Button } from '../ui/button';
 import { Problem } from '../ui/problem';
@@ -131,12 +132,16 @@ function List({ events }: { events: FeedEvent[] }) {
   const { data: allMachines } = useQuery(machines);
   const room = useMemo(() => new Map(allRooms?.map((one) => [one.chatroomId, one.name])), [allRooms]);
   const machine = useMemo(() => new Map(allMachines?.map((one) => [one.machineId, one.alias])), [allMachines]);
+  const list = useRef<HTMLUListElement>(null);
+  useRows('In the activity', { box: list, count: events.length });
   if (events.length === 0) return null;
   return (
-    <ul className="mb-3 rounded-md border border-line bg-panel">
-      {events.map((event) => (
+    <ul ref={list} className="mb-3 rounded-md border border-line bg-panel">
+      {events.map((event, at) => (
         <li
           key={event.position}
+          data-row={at}
+          tabIndex={-1}
           className="grid grid-cols-[1fr_auto] gap-x-4 border-line px-3 py-1.5 [content-visibility:auto] [contain-intrinsic-size:auto_33px] not-first:border-t"
         >
           <span className="min-w-0">

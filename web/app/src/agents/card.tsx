@@ -35,7 +35,7 @@ export function AgentCard({ agent, room, machines }: CardProps) {
   const model = shown ? shown.model : config?.model;
   const asks = agent.permissions[0];
   return (
-    <article aria-label={agent.role} className="flex flex-col gap-2 rounded-md border border-line bg-panel p-3">
+    <article aria-label={agent.role} tabIndex={-1} className="flex flex-col gap-2 rounded-md border border-line bg-panel p-3">
       <header className="flex items-center gap-2">
         <h3 className="grow truncate text-lg font-semibold">{agent.role}</h3>
         <StatusWord status={agent.status} />
@@ -168,14 +168,14 @@ function Actions({ agent, room, machineId, setUp, showPast }: ActionsProps) {
       {own && agent.status === 'stopping' && <ForceStop stop={() => send({ type: 'stop-agent' })} busy={send.busy} />}
       {open}
       {own && (agent.status === 'working' || agent.status === 'needs-you') && agent.run?.form === 'managed' && (
-        <IconButton label="Interrupt the turn" busy={interrupt.busy} onClick={() => interrupt()}>
+        <IconButton label="Interrupt the turn" data-key="i" busy={interrupt.busy} onClick={() => interrupt()}>
           <Hand size={16} />
         </IconButton>
       )}
       {own && (
         <Menu
           trigger={
-            <IconButton label={`More about ${agent.role}`}>
+            <IconButton label={`More about ${agent.role}`} data-key=".">
               <Ellipsis size={16} />
             </IconButton>
           }

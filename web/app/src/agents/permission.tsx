@@ -21,8 +21,10 @@ export function Answers({ roomId, role, permission }: AnswersProps) {
   });
   return (
     <div className="flex flex-wrap gap-2">
-      <Button {...common('deny')}>Deny</Button>
-      <Button look="main" {...common('allow')}>
+      <Button {...common('deny')} data-key="d">
+        Deny
+      </Button>
+      <Button look="main" {...common('allow')} data-key="a">
         Allow
       </Button>
       {permission.always && (

@@ -15,7 +15,7 @@ import { Ago } from '../ui/time';
 import { BottomBar } from './bottom-bar';
 import { Palette } from './palette';
 import { Rail } from './rail';
-import { ShortcutHelp, useGlobalShortcuts } from './shortcuts';
+import { Shortcuts } from './shortcuts';
 
 export function Root() {
   return (
@@ -55,9 +55,9 @@ export function Frame() {
     [queries, navigate, instances],
   );
   useNotifications();
-  const shortcuts = useGlobalShortcuts();
   return (
     <div className="flex h-dvh flex-col">
+      <Shortcuts />
       <Lost />
       <div className="flex min-h-0 grow">
         <a
@@ -75,7 +75,6 @@ export function Frame() {
       </div>
       <BottomBar />
       <Palette />
-      <ShortcutHelp {...shortcuts} />
     </div>
   );
 }

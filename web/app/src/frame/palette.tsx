@@ -6,6 +6,7 @@ import { Command } from 'cmdk';
 import { Activity, CircleUser, DoorOpen, Home, Laptop, LogOut, MessageSquareText, Moon, Plus } from 'lucide-react';
 import { Dialog } from 'radix-ui';
 import { useDeferredValue, useEffect, useState, type ReactNode } from 'react';
+import { flushSync } from 'react-dom';
 import { machines, rooms, search } from '../api/queries';
 import { signOut } from '../account/sign-out';
 import { cycleTheme } from '../account/theme';
@@ -20,7 +21,8 @@ export function Palette() {
   const [open, setOpen] = useState(false);
   const [creating, setCreating] = useState(false);
   useEffect(() => {
-    const show = () => setOpen(true);
+    // At once: what is typed next belongs into it.
+    const show = () => flushSync(() => setOpen(true));
     window.addEventListener(OPEN, show);
     return () => window.removeEventListener(OPEN, show);
   }, []);

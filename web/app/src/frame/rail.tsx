@@ -9,6 +9,7 @@ import { cx } from '../ui/cx';
 import { CreateRoom } from '../rooms/create';
 import { RoomLink } from '../rooms/link';
 import { waitingInAll } from '../rooms/mark';
+import { useRows } from './keys';
 import { openPalette } from './palette';
 
 const ROW = 32;
@@ -78,6 +79,7 @@ function RoomList() {
     overscan: 8,
     useFlushSync: false,
   });
+  useRows('In the list of rooms', { box: scroll, count: data?.length ?? 0, scrollTo: (index) => list.scrollToIndex(index) });
   return (
     <div className="flex min-h-0 grow flex-col">
       <div className="flex items-center px-2">
@@ -105,6 +107,8 @@ function RoomList() {
               room && (
                 <li
                   key={room.chatroomId}
+                  data-row={row.index}
+                  tabIndex={-1}
                   className="absolute inset-x-0"
                   style={{ height: ROW, transform: `translateY(${row.start}px)` }}
                 >

@@ -3,11 +3,12 @@
 import { useQuery, useQueryClient } from '@tanstack/react-query';
 import { Link, useNavigate, useParams } from '@tanstack/react-router';
 import { Pencil } from 'lucide-react';
-import { useState, type ReactNode } from 'react';
+import { useRef, useState, type ReactNode } from 'react';
 import { command, settled } from '../agents/command';
 import { api, unwrap } from '../api/client';
 import { commands, keys, liveRuns, machine as machineQuery, rooms, type Command, type Machine } from '../api/queries';
 import { PageHead } from '../frame/frame';
+import { useKeys, useRows } from '../frame/keys';
 import { useAct } from '../ui/act';
 import { Button, IconButton } from '../ui/button';
 import { Commands as Lines, Copy } from '../ui/copy';
@@ -33,6 +34,10 @@ export function MachinePage() {
 
 function Inside({ machine }: { machine: Machine }) {
   const [renaming, setRenaming] = useState(false);
+  const navigate = useNavigate();
+  useKeys('On the page of a machine', {
+    Escape: { does: 'Back to the machines', call: () => void navigate({ to: '/machines' }) },
+  });
   const ping = useAct(async () => {
     await settled(await command(machine.machineId, 'ping'));
   }, `${machine.alias} answered`);
@@ -192,6 +197,8 @@ const OUTCOMES: Record<string, string> = {
 
 function History({ machine }: { machine: Machine }) {
   const sent = useQuery(commands(machine.machineId));
+  const list = useRef<HTMLUListElement>(null);
+  useRows('In the commands', { box: list, count: sent.data?.length ?? 0 });
   const { data: known } = useQuery(rooms);
   return (
     <section>
@@ -200,9 +207,9 @@ function History({ machine }: { machine: Machine }) {
       {sent.isError && <Problem error={sent.error} retry={() => void sent.refetch()} />}
       {sent.data?.length === 0 && <p className="text-quiet">None was sent yet.</p>}
       {sent.data && sent.data.length > 0 && (
-        <ul className="rounded-md border border-line bg-panel">
-          {sent.data.map((one) => (
-            <li key={one.commandId} className="grid grid-cols-[1fr_auto] gap-x-4 border-line px-3 py-1.5 not-first:border-t">
+        <ul ref={list} className="rounded-md border border-line bg-panel">
+          {sent.data.map((one, at) => (
+            <li key={one.commandId} data-row={at} tabIndex={-1} className="grid grid-cols-[1fr_auto] gap-x-4 border-line px-3 py-1.5 not-first:border-t">
               <span className="min-w-0">
                 <span className="font-medium">{WORDS[one.type] ?? one.type}</span>{' '}
                 {one.role && (

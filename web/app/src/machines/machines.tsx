@@ -5,6 +5,7 @@ import { Plus } from 'lucide-react';
 import { useMemo, useRef, useState } from 'react';
 import { machines, type Machine } from '../api/queries';
 import { PageHead } from '../frame/frame';
+import { useRows } from '../frame/keys';
 import { Button } from '../ui/button';
 import { Dialog } from '../ui/dialog';
 import { inputLook } from '../ui/field';
@@ -62,6 +63,7 @@ function List({ machines: all }: { machines: Machine[] }) {
     overscan: 8,
     useFlushSync: false,
   });
+  useRows('In the list of machines', { box: scroll, count: shown.length, scrollTo: (index) => list.scrollToIndex(index) });
   return (
     <div ref={scroll} className="min-h-0 grow overflow-y-auto">
       <div className="mx-auto w-full max-w-[960px] p-4 max-sm:px-2">
@@ -85,6 +87,8 @@ function List({ machines: all }: { machines: Machine[] }) {
                 machine && (
                   <li
                     key={machine.machineId}
+                    data-row={row.index}
+                    tabIndex={-1}
                     className="absolute inset-x-0 border-line not-first:border-t"
                     style={{ height: ROW, transform: `translateY(${row.start}px)` }}
                   >

@@ -38,7 +38,7 @@ export function RoomMenu({ room }: { room: Room }) {
     <>
       <Menu
         trigger={
-          <IconButton label="More about this room" size="small">
+          <IconButton label="More about this room" size="small" data-key=".">
             <Ellipsis size={16} />
           </IconButton>
         }

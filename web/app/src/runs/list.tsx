@@ -3,7 +3,8 @@
 import { useVirtualizer } from '@tanstack/react-virtual';
 import { ArrowDown } from 'lucide-react';
 import { memo, useCallback, useEffect, useImperativeHandle, useLayoutEffect, useRef, useState, type Ref } from 'react';
-import { useKeys } from '../frame/shortcuts';
+import { useKeys } from '../frame/keys';
+import { say, tell } from '../ui/act';
 import { Button } from '../ui/button';
 import { Problem } from '../ui/problem';
 import { cx } from '../ui/cx';
@@ -46,12 +47,12 @@ function guess(entry: Entry | undefined): number {
   }
 }
 
-export const TranscriptList = memo(function TranscriptList({ transcript, view, folds, line, handle, onShown }: ListProps) {
 /** Where the entry of an event is, as far as that can be guessed. */
 function offsetOf(entries: readonly Entry[], seq: number): number {
   return entries.slice(0, placeOf(entries, seq)).reduce((sum, entry) => sum + guess(entry), 0);
 }
 
+export const TranscriptList = memo(function TranscriptList({ transcript, view, folds, line, handle, onShown }: ListProps) {
   const { entries } = view;
   const scroll = useRef<HTMLDivElement>(null);
   const [focused, setFocused] = useState<number>();
@@ -63,9 +64,9 @@ function offsetOf(entries: readonly Entry[], seq: number): number {
     estimateSize: (index) => guess(entries[index]),
     getItemKey: useCallback((index: number) => entries[index]?.seq ?? index, [entries]),
     overscan: 4,
-    // Several things that happen in one frame are drawn once.
     // What is drawn first is where the reader will be: nothing is drawn in vain.
     initialOffset: () => (line === undefined ? Number.MAX_SAFE_INTEGER : offsetOf(entries, line)),
+    // Several things that happen in one frame are drawn once.
     useFlushSync: false,
     anchorTo: 'end',
     scrollEndThreshold: AT_END,
@@ -172,10 +173,19 @@ function offsetOf(entries: readonly Entry[], seq: number): number {
     scroll.current?.focus({ preventScroll: true });
     list.scrollToIndex(to, { align: 'auto' });
   };
-  useKeys({
-    j: () => move(1),
-    k: () => move(-1),
-    G: goToEnd,
+  const copyLink = () => {
+    if (focused === undefined) return false;
+    const address = new URL(location.href);
+    address.searchParams.set('line', String(focused));
+    void navigator.clipboard.writeText(address.href).then(() => say(`The link to line ${focused} is copied`), tell);
+    return true;
+  };
+  useKeys('In the transcript', {
+    j: { does: 'Next entry', call: () => move(1) },
+    k: { does: 'Previous entry', call: () => move(-1) },
+    Enter: { does: 'Open or close it' },
+    '.': { does: 'Copy the link to it', call: copyLink },
+    G: { does: 'Go to the end and follow', call: goToEnd },
   });
 
   return (

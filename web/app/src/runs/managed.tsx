@@ -3,7 +3,7 @@
 import { useNavigate } from '@tanstack/react-router';
 import { Search } from 'lucide-react';
 import { useCallback, useEffect, useMemo, useRef, useState, useSyncExternalStore } from 'react';
-import { useKeys } from '../frame/shortcuts';
+import { useKeys } from '../frame/keys';
 import { IconButton } from '../ui/button';
 import { Problem } from '../ui/problem';
 import { Empty, Skeleton } from '../ui/states';
@@ -74,13 +74,16 @@ export function Managed({ run, agent, machine, line }: RunPageProps & { line: nu
     if (isSeen) answer(open, word);
     else goTo(open.seq);
   };
-  useKeys({
-    a: say('allow'),
-    d: say('deny'),
-    i: () => {
-      if (isLive && !steering.interrupt.busy) steering.interrupt();
-    },
-    '/': () => setSearching(true),
+  const interrupt = () => {
+    if (!steering.interrupt.busy) steering.interrupt();
+  };
+  useKeys('In a run', {
+    ...(open && {
+      a: { does: 'Allow what the agent asks', call: say('allow') },
+      d: { does: 'Deny it', call: say('deny') },
+    }),
+    ...(isLive && { i: { does: 'Interrupt the turn', call: interrupt } }),
+    '/': { does: 'Search the transcript', call: () => setSearching(true) },
   });
 
   return (

@@ -6,7 +6,7 @@ import { lazy, Suspense } from 'react';
 import { ApiError } from '../api/client';
 import { agents, machines, run as runQuery, type Agent, type Machine, type Run } from '../api/queries';
 import { NotFound, PageHead } from '../frame/frame';
-import { useKeys } from '../frame/shortcuts';
+import { useKeys } from '../frame/keys';
 import { Button } from '../ui/button';
 import { Problem } from '../ui/problem';
 import { Empty, Skeleton } from '../ui/states';
@@ -28,7 +28,9 @@ export function RunPage() {
   const run = useQuery(runQuery(runId));
   const room = useQuery(agents(roomId));
   const own = useQuery(machines);
-  useKeys({ Escape: () => void navigate({ to: '/rooms/$roomId', params: { roomId } }) });
+  useKeys('On the page of a run', {
+    Escape: { does: 'Back to the room', call: () => void navigate({ to: '/rooms/$roomId', params: { roomId } }) },
+  });
   const failed = [run, room, own].find((query) => query.isError && !query.data);
   if (failed) {
     if (failed.error instanceof ApiError && failed.error.problem.status === 404) return <NotFound />;

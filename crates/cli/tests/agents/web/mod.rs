@@ -180,6 +180,30 @@ async fn what_is_done_can_be_taken_back_or_is_confirmed_by_a_name() {
     Story::begin(&world.url(), "undo", &given).told().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_keyboard_is_enough() {
+    let (world, model) = (World::start().await, Model::start().await);
+    let ada = world.user("ada").await;
+    let laptop = Laptop::start(&world, &ada, &model).await;
+    let desk = Desk::new(&ada, &laptop, "claude", "ask", &["builder"]).await;
+    for name in ["second", "third"] {
+        ada.post("/api/chatrooms", json!({ "name": name, "roles": ["writer"] })).await;
+    }
+    ada.post(&format!("/api/machines/{}/commands", laptop.id), json!({ "type": "ping" })).await;
+    desk.start("builder").await;
+    desk.until_status("builder", "waiting").await;
+    let alias = ada.get(&format!("/api/machines/{}", laptop.id)).await.text("alias").to_owned();
+    let given = json!({ "cookie": ada.cookie, "room": desk.room, "alias": alias });
+    let mut story = Story::begin(&world.url(), "keys", &given);
+    let follow_up = format!("/api/chatrooms/{}/agents/builder/follow-up", desk.room);
+    while let Some(ask) = story.next().await {
+        let sent = ada.post(&follow_up, json!({ "text": ask.with })).await;
+        assert!(sent.status < 300, "{}", sent.raw);
+        story.answer(json!(true)).await;
+    }
+    desk.command("stop-agent", "builder").await;
+}
+
 /// A program that says what was typed, in the place of a tool that is started as a person would.
 const ECHO: &str = "#!/bin/sh\n[ \"$1\" = --version ] && { echo '2.1.0 (Claude Code)'; exit; }\n\
                     echo 'ready for input'\nwhile read -r line; do echo \"you typed: $line\"; done\n";
