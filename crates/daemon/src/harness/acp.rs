@@ -17,7 +17,7 @@ use chatroom_protocol::{ConversationId, Tool};
 use serde_json::{Value, json};
 
 use super::always::{Kind, always};
-use super::calls::{Calls, is_empty};
+use super::calls::{Calls, changes, is_empty};
 use super::launch::Slot::{Model, Prompt, Word};
 use super::parts::Parts;
 use super::{
@@ -320,8 +320,14 @@ impl Acp {
             "pending" | "" => {}
             "completed" | "failed" => {
                 self.calls.tell(&id, out);
-                let content = content_text(&update["content"]);
-                let output = if content.is_empty() { content_text(&update["rawOutput"]) } else { content };
+                let is_told = self.calls.get(&id).is_some_and(|call| !is_empty(&call.input));
+                let output = [
+                    // A call that said nothing of its input tells here what it changed.
+                    changes(&update["content"]).filter(|_| !is_told).unwrap_or_default(),
+                    content_text(&update["content"]),
+                    content_text(&update["rawOutput"]),
+                ];
+                let output = output.into_iter().find(|text| !text.is_empty()).unwrap_or_default();
                 self.calls.remove(&id);
                 out.story(RunEvent::ToolResult { id, output, is_error: text_of(update, "status") == "failed" });
             }

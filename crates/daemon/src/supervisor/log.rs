@@ -18,8 +18,10 @@ use super::socket::{EVENTS, OUTPUT};
 const FULL: u64 = 256 * 1024 * 1024;
 /// The longest text of an event; a question to a person and a tool's output are shorter.
 const MAX_TEXT: usize = 256 * 1024;
-/// The longest input of a tool, output of a tool, or question to a person.
+/// The longest output of a tool, or question to a person.
 pub const MAX_INPUT: usize = 16 * 1024;
+/// The longest input of a tool: an edit is drawn only if it is whole.
+const MAX_CALL: usize = 64 * 1024;
 /// The size at which the log of output begins a new file. There are two.
 const ROTATE: u64 = 16 * 1024 * 1024;
 
@@ -114,7 +116,7 @@ impl EventLog {
             RunEvent::Message { text: words, block } => RunEvent::Message { text: text(words), block },
             RunEvent::Thought { text: words, block } => RunEvent::Thought { text: text(words), block },
             RunEvent::ToolCall { id, name, input } => {
-                RunEvent::ToolCall { id: short(id), name: short(name), input: short(input) }
+                RunEvent::ToolCall { id: short(id), name: short(name), input: self.shown(&input, MAX_CALL) }
             }
             RunEvent::ToolResult { id, output, is_error } => {
                 RunEvent::ToolResult { id: short(id), output: short(output), is_error }

@@ -15,9 +15,15 @@ import { asJson, isRecord, printed, shortPath, summary, tail } from './summary';
 export function Call({ call, isOpen, toggle }: { call: CallEntry; isOpen: boolean; toggle: () => void }) {
   const { run, isLive } = useRun();
   const { result } = call;
-  const edit = useMemo(() => editOf(call.name, call.input), [call.name, call.input]);
+  const own = useMemo(() => editOf(call.name, call.input), [call.name, call.input]);
+  // Some tools say what they changed only afterwards.
+  const told = useMemo(() => (own || !result || result.isError ? undefined : editOf(call.name, result.output)), [own, result, call.name]);
+  const edit = own ?? told;
   const about = useMemo(
-    () => (edit?.path ? shortPath(edit.path, run.workingDir) : summary(call.input, run.workingDir)),
+    () => {
+      if (edit?.path) return shortPath(edit.path, run.workingDir);
+      return edit?.isCut ? 'a long file' : summary(call.input, run.workingDir);
+    },
     [edit, call.input, run.workingDir],
   );
   return (
@@ -41,7 +47,11 @@ export function Call({ call, isOpen, toggle }: { call: CallEntry; isOpen: boolea
       }
     >
       <div className="flex flex-col gap-2 py-1 pl-5">
-        {edit ? <Edited edit={edit} input={call.input} shown={PATHS} /> : <Input text={call.input} name={call.name} />}
+        {edit ? (
+          <Edited edit={edit} input={own ? call.input : ''} shown={PATHS} />
+        ) : (
+          <Input text={call.input} name={call.name} />
+        )}
         {result && (!edit || result.isError) && <Output text={result.output} isError={result.isError} />}
       </div>
     </FoldLine>
@@ -77,6 +87,7 @@ export function Edited({ edit, input, shown = [] }: { edit: Edit; input: string;
       ) : (
         edit.pieces.map((piece, index) => <Diff key={index} path={edit.path} {...piece} />)
       )}
+      {edit.isCut && <p className="text-sm text-quiet">The log had no room for the rest of it.</p>}
       <Rest input={input} shown={[...edit.shown, ...shown]} />
     </>
   );

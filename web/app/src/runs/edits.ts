@@ -1,12 +1,14 @@
 // Which calls change a file, and how: every tool says it in its own words.
 
-import { asJson, isRecord } from './summary';
+import { asCut, asJson, isRecord } from './summary';
 
 /** What a call changes: pieces of a file, or a patch in the words of `diff`. */
 export type Edit = {
   path: string;
   /** The parts of the input that the change shows. */
   shown: readonly string[];
+  /** Whether its end is missing: the log had no room for it. */
+  isCut?: boolean;
 } & ({ pieces: Piece[] } | { patch: string });
 
 export interface Piece {
@@ -19,6 +21,7 @@ export const PATHS = ['file_path', 'filePath', 'path'];
 const BEFORE = ['old_string', 'oldString', 'oldText', 'old_text'];
 const AFTER = ['new_string', 'newString', 'newText', 'new_text'];
 const WHOLE = ['content', 'contents', 'file_text'];
+const WRITES = /write|create/i;
 const PATCHES = ['patchText', 'patch', 'diff'];
 
 const text = (record: Record<string, unknown>, ...keys: string[]): string | undefined => {
@@ -26,10 +29,21 @@ const text = (record: Record<string, unknown>, ...keys: string[]): string | unde
   return key === undefined ? undefined : (record[key] as string);
 };
 
-/** Returns what a call, or a question about one, would change; nothing if it is no edit that is known whole. */
+/** Returns what a call, or a question about one, would change; nothing if it is no edit that is known. */
 export function editOf(name: string, input: string): Edit | undefined {
   const found = asJson(input);
-  if (!isRecord(found)) return undefined;
+  if (isRecord(found)) return editIn(name, found);
+  const cut = asCut(input);
+  if (!isRecord(cut)) return undefined;
+  // What replaces something is told from it only whole; a file that is written is worth its beginning. Its path may be
+  // in what is missing.
+  const whole = WRITES.test(name) ? text(cut, ...WHOLE) : undefined;
+  return whole === undefined
+    ? undefined
+    : { path: text(cut, ...PATHS) ?? '', pieces: [{ before: '', after: whole }], shown: WHOLE, isCut: true };
+}
+
+function editIn(name: string, found: Record<string, unknown>): Edit | undefined {
   const patch = text(found, ...PATCHES);
   const path = text(found, ...PATHS) ?? '';
   if (patch !== undefined && /^(@@|[-+]|\*\*\* )/m.test(patch)) return { path: path || patched(patch), patch, shown: PATCHES };
@@ -44,7 +58,7 @@ export function editOf(name: string, input: string): Edit | undefined {
     return { path: path || (content[0] && text(content[0], 'path')) || '', pieces: told, shown: ['content'] };
   }
   const whole = text(found, ...WHOLE);
-  if (path && whole !== undefined && /write|create/i.test(name)) {
+  if (path && whole !== undefined && WRITES.test(name)) {
     return { path, pieces: [{ before: '', after: whole }], shown: WHOLE };
   }
   return undefined;

@@ -28,6 +28,36 @@ export function asJson(input: string): unknown {
   }
 }
 
+/** What a log writes in place of the rest. */
+const CUT = /\n\[cut: \d+ more bytes\]$/;
+
+/** Returns what is whole, or begun, of JSON that the log cut off; nothing of other text. */
+export function asCut(input: string): unknown {
+  if (!CUT.test(input)) return undefined;
+  const text = input.replace(CUT, '');
+  const open: string[] = [];
+  let isText = false;
+  for (let at = 0; at < text.length; at++) {
+    const sign = text.charAt(at);
+    if (isText && sign === '\\') at += 1;
+    else if (sign === '"') isText = !isText;
+    else if (isText) continue;
+    else if (sign === '{') open.push('}');
+    else if (sign === '[') open.push(']');
+    else if (sign === '}' || sign === ']') open.pop();
+  }
+  const end = (isText ? '"' : '') + open.toReversed().join('');
+  // It may end within an escape, the longest of which has six signs.
+  for (let less = 0; less < 6; less++) {
+    try {
+      return JSON.parse(text.slice(0, text.length - less) + end);
+    } catch {
+      // One sign less may be whole.
+    }
+  }
+  return undefined;
+}
+
 export const isRecord = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
