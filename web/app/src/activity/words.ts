@@ -1,4 +1,5 @@
 import type { FeedEvent } from '../live/feed';
+import { shortIds } from '../ui/copy';
 
 const WORDS: Record<string, string> = {
   'agent.attached': 'opened a terminal of',
@@ -12,17 +13,37 @@ const WORDS: Record<string, string> = {
   'agent.starting': 'started',
   'agent.stopping': 'stopped',
   'agent.unreachable': 'cannot be reached:',
+  'command.completed': 'had a command done for',
+  'command.expired': 'had a command come too late for',
+  'command.failed': 'had a command fail for',
+  'command.pending': 'sent a command for',
+  'command.processing': 'has a command under way for',
   'permission.answered': 'answered',
   'permission.asked': 'a question of',
   'permission.closed': 'a question is closed of',
   'run.exited': 'a run ended of',
   'run.started': 'a run began of',
+  'turn.ended': 'a turn ended of',
+};
+
+const ACTIVITIES: Record<string, string> = {
+  starting: 'gets ready',
+  idle: 'waits for work',
+  working: 'works',
+  'waiting-permission': 'asks for permission',
+  stopping: 'ends',
+  exited: 'is over',
 };
 
 /** Says an event in words; one of a newer version by its own name. */
 export function told(event: FeedEvent): string {
   const [noun = '', verb = ''] = event.kind.split('.');
+  if (event.kind === 'run.activity' && event.role) {
+    return `${event.role} ${ACTIVITIES[event.outcome ?? ''] ?? `does something else: ${event.outcome}`}`;
+  }
   const words = WORDS[event.kind] ?? `${noun} ${verb.replaceAll('_', ' ').replaceAll('-', ' ')}`;
   const about = [words, event.role].filter(Boolean).join(' ');
-  return event.outcome && event.outcome !== verb ? `${about}: ${event.outcome}` : about;
+  // What is usual needs no word.
+  const says = event.outcome && event.outcome !== verb && event.outcome !== 'end';
+  return says ? `${about}: ${shortIds(event.outcome ?? '')}` : about;
 }

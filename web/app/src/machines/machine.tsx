@@ -11,7 +11,7 @@ import { PageHead } from '../frame/frame';
 import { useKeys, useRows } from '../frame/keys';
 import { useAct } from '../ui/act';
 import { Button, IconButton } from '../ui/button';
-import { Commands as Lines, Copy } from '../ui/copy';
+import { Commands as Lines, Copy, shortIds } from '../ui/copy';
 import { Confirm } from '../ui/dialog';
 import { Problem } from '../ui/problem';
 import { Rename } from '../ui/rename';
@@ -225,7 +225,7 @@ function History({ machine }: { machine: Machine }) {
                     )}
                   </span>
                 )}
-                {one.result && <span className="block text-sm text-quiet">{one.result}</span>}
+                {one.result && <span className="block text-sm text-quiet">{shortIds(one.result)}</span>}
               </span>
               <span className="text-right">
                 <span className={OUTCOMES[one.status]}>{one.status}</span> <span className="text-quiet">{took(one)}</span>

@@ -18,10 +18,13 @@ interface EntryProps {
   toggle: (seq: number) => void;
 }
 
+/** What is one line that opens, which is higher for a thumb. */
+const FOLDED: ReadonlySet<Entry['kind']> = new Set(['call', 'result', 'thought', 'repeated']);
+
 export const EntryRow = memo(function EntryRow(props: EntryProps) {
   return (
     <div className="flex items-start gap-2 py-1 pr-3 md:pr-4">
-      <LineLink seq={props.entry.seq} />
+      <LineLink seq={props.entry.seq} isTall={FOLDED.has(props.entry.kind)} />
       <div className="min-w-0 grow">
         <Body {...props} />
       </div>
@@ -30,7 +33,7 @@ export const EntryRow = memo(function EntryRow(props: EntryProps) {
 });
 
 /** A link as the browser knows it: hundreds of the router's own would be the most work of a scroll. */
-function LineLink({ seq }: { seq: number }) {
+function LineLink({ seq, isTall }: { seq: number; isTall: boolean }) {
   const { run, goToLine } = useRun();
   return (
     <a
@@ -41,7 +44,10 @@ function LineLink({ seq }: { seq: number }) {
         goToLine(seq);
       }}
       title={`Link to line ${seq}`}
-      className="w-12 shrink-0 text-right font-mono text-xs leading-6 text-quiet hover:text-ink hover:underline md:w-16"
+      className={cx(
+        'w-12 shrink-0 text-right font-mono text-xs leading-6 text-quiet hover:text-ink hover:underline md:w-16',
+        isTall && 'pointer-coarse:leading-10',
+      )}
     >
       {seq}
     </a>

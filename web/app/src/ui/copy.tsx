@@ -13,6 +13,9 @@ function useCopy(text: string) {
   return { copied, copy: () => void navigator.clipboard.writeText(text).then(() => setCopied(true)) };
 }
 
+/** Shows the ends of the ids in a text, by which they are told apart. */
+export const shortIds = (text: string) => text.replace(/\b([a-z]{2,5}_)[0-9A-HJKMNP-TV-Z]{20}([0-9A-HJKMNP-TV-Z]{6})\b/g, '$1…$2');
+
 /** A short text, such as an id, that is copied by a click. */
 export function Copy({ text, shown }: { text: string; shown?: string }) {
   const { copied, copy } = useCopy(text);
@@ -21,7 +24,7 @@ export function Copy({ text, shown }: { text: string; shown?: string }) {
       type="button"
       title={`Copy ${text}`}
       onClick={copy}
-      className="inline-flex items-center gap-1 rounded-sm font-mono text-sm text-quiet hover:text-ink"
+      className="inline-flex items-center gap-1 rounded-sm text-left font-mono text-sm text-quiet hover:text-ink"
     >
       {shown ?? text}
       {copied ? <Check size={12} aria-label="Copied" /> : <CopyIcon size={12} aria-hidden />}

@@ -2,6 +2,7 @@
 
 mod browser;
 mod program;
+mod programs;
 
 use chatroom_testkit::model::Model;
 use chatroom_testkit::world::{PASSWORD, World};
