@@ -35,12 +35,25 @@ const ACTIVITIES: Record<string, string> = {
   exited: 'is over',
 };
 
+/** Those that are no word with a role and an outcome behind it. Who did it, where a person did, stands before them. */
+const SENTENCES: Record<string, (role: string, outcome: string) => string> = {
+  'machine.tools': () => 'has agent programs looked for',
+  'message.queued': (_, target) => `queued a message for ${target}`,
+  'message.sent': (role, target) => [role, 'wrote to', target === 'user' ? 'people' : target || 'the room'].join(' ').trim(),
+  'room.created': () => 'made a room',
+  'room.read': () => 'read what was said',
+  'run.activity': (role, activity) => `${role} ${ACTIVITIES[activity] ?? `does something else: ${activity}`}`,
+  'task.claimed': (role) => `${role} took a task`,
+  'task.completed': (role) => `a task of ${role} is done`,
+  'task.pending': (role) => `has a task for ${role}`,
+  'task.started': (role) => `${role} began a task`,
+};
+
 /** Says an event in words; one of a newer version by its own name. */
 export function told(event: FeedEvent): string {
   const [noun = '', verb = ''] = event.kind.split('.');
-  if (event.kind === 'run.activity' && event.role) {
-    return `${event.role} ${ACTIVITIES[event.outcome ?? ''] ?? `does something else: ${event.outcome}`}`;
-  }
+  const sentence = SENTENCES[event.kind]?.(event.role ?? '', event.outcome ?? '');
+  if (sentence) return sentence;
   const words = WORDS[event.kind] ?? `${noun} ${verb.replaceAll('_', ' ').replaceAll('-', ' ')}`;
   const about = [words, event.role].filter(Boolean).join(' ');
   // What is usual needs no word.

@@ -6,6 +6,7 @@ import { Ellipsis, Hand, History, Play, RotateCw, Settings2, Share2, Square } fr
 import { useEffect, useState } from 'react';
 import { api, unwrap } from '../api/client';
 import { keys, type Agent, type Machine, type Room } from '../api/queries';
+import { asJson, isRecord } from '../runs/summary';
 import { useAct } from '../ui/act';
 import { Button, IconButton } from '../ui/button';
 import { visible } from '../ui/code';
@@ -51,7 +52,7 @@ export function AgentCard({ agent, room, machines }: CardProps) {
         <div className="flex flex-col gap-2 rounded-md bg-amber-soft p-2">
           <p className="font-medium">{asks.title}</p>
           <pre className="max-h-48 overflow-auto font-mono text-sm whitespace-pre-wrap" tabIndex={0}>
-            {visible(asks.input)}
+            {visible(readable(asks.input))}
           </pre>
           <Answers roomId={room.chatroomId} role={agent.role} permission={asks} />
           {agent.permissions.length > 1 && <p className="text-sm text-quiet">and {agent.permissions.length - 1} more</p>}
@@ -62,6 +63,14 @@ export function AgentCard({ agent, room, machines }: CardProps) {
       <AgentSetup open={setup} onOpenChange={setSetup} agent={agent} room={room} machines={machines} />
     </article>
   );
+}
+
+/** Returns all of what is asked, as one reads it: what it says, line by line. */
+function readable(input: string): string {
+  const found = asJson(input);
+  if (!isRecord(found)) return input;
+  const said = ([key, value]: [string, unknown]) => `${key}: ${typeof value === 'string' ? value : JSON.stringify(value)}`;
+  return Object.entries(found).map(said).join('\n');
 }
 
 /** Why it is as it is, where that is not plain. */
