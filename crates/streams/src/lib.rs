@@ -12,6 +12,7 @@
 pub mod disk;
 mod engine;
 mod frame;
+mod lanes;
 mod lines;
 mod lock;
 mod log;

@@ -3,42 +3,47 @@
 use std::io;
 use std::time::Duration;
 
-use axum::serve::ListenerExt as _;
 use tokio::net::TcpListener;
 
 use crate::Engine;
-use crate::router::{RouterOptions, router};
+use crate::lanes::Lanes;
+use crate::router::{RouterOptions, Service};
 
-/// How long the end waits for those who are served.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long nobody is let in when there is no room for another connection.
+const REST: Duration = Duration::from_millis(200);
 
 /// Serves an engine's streams until `stop` is ready, or the engine stops, which is an error.
 ///
-/// Whoever still reads live when it is to end is cut off; appends under way are finished.
+/// Connections are served on threads that have nothing else to do, so the engine may be one whose
+/// [callers write](crate::Options::callers_write). Whoever still reads live when it is to end is cut off; appends under
+/// way are finished.
 pub async fn serve(
     listener: TcpListener,
     engine: Engine,
     options: RouterOptions,
     stop: impl Future<Output = ()>,
 ) -> io::Result<()> {
-    let (ending, mut ends) = tokio::sync::watch::channel(false);
-    let router = router(engine.clone(), RouterOptions { ending: Some(ends.clone()), ..options });
-    // An append's answer must not wait for the next one.
-    let listener = listener.tap_io(|connection| {
-        let _ = connection.set_nodelay(true);
-    });
-    let served = axum::serve(listener, router).with_graceful_shutdown(async move {
-        // The sender lives as long as this does.
-        let _ = ends.wait_for(|is_ending| *is_ending).await;
-    });
-    let served = async { served.await };
-    tokio::pin!(served);
+    let (ending, ends) = tokio::sync::watch::channel(false);
+    let service = Service::of_engine(engine.clone(), RouterOptions { ending: Some(ends.clone()), ..options });
+    let mut lanes = Lanes::start(&service, &ends)?;
+    let accept = async {
+        loop {
+            match listener.accept().await {
+                Ok((connection, _)) => lanes.take(connection),
+                Err(error) => {
+                    tracing::warn!(%error, "a connection cannot be accepted");
+                    tokio::time::sleep(REST).await;
+                }
+            }
+        }
+    };
     tokio::select! {
-        done = &mut served => return done,
+        () = accept => {}
         stopped = engine.stopped() => return Err(io::Error::other(stopped)),
         () = stop => {}
     }
+    drop(service);
     ending.send_replace(true);
-    // A reader whose connection takes nothing is not waited for.
-    tokio::time::timeout(PATIENCE, served).await.unwrap_or(Ok(()))
+    lanes.end().await;
+    Ok(())
 }

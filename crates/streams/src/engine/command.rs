@@ -8,6 +8,7 @@ use tokio::sync::oneshot;
 
 use super::change::AskedFork;
 use super::error::{Refusal, Stopped};
+use super::threads::Turn;
 use crate::protocol::{Claim, ContentType, Lifetime, Offset, Start};
 
 /// A stream to make.
@@ -78,7 +79,11 @@ pub struct Appended {
 }
 
 /// An answer that comes once what was asked for is durable. Dropping it takes nothing back.
-pub struct Pending<T>(State<T>);
+pub struct Pending<T> {
+    state: State<T>,
+    /// Whoever waits for it may have to see to it himself.
+    turn: Option<Turn>,
+}
 
 enum State<T> {
     Asked(oneshot::Receiver<Result<T, Refusal>>),
@@ -86,17 +91,18 @@ enum State<T> {
 }
 
 impl<T> Pending<T> {
-    pub(crate) fn asked(answer: oneshot::Receiver<Result<T, Refusal>>) -> Self {
-        Self(State::Asked(answer))
+    pub(crate) fn asked(answer: oneshot::Receiver<Result<T, Refusal>>, turn: Option<Turn>) -> Self {
+        Self { state: State::Asked(answer), turn }
     }
 
     pub(crate) fn refused(refusal: Refusal) -> Self {
-        Self(State::Refused(Some(refusal)))
+        Self { state: State::Refused(Some(refusal)), turn: None }
     }
 
     /// Returns the answer if it has come.
     pub fn now(&mut self) -> Option<Result<T, Refusal>> {
-        match &mut self.0 {
+        drop(self.turn.take());
+        match &mut self.state {
             State::Refused(refusal) => Some(Err(refusal.take().unwrap_or(Refusal::Stopped(Stopped)))),
             State::Asked(answer) => match answer.try_recv() {
                 Ok(answer) => Some(answer),
@@ -111,7 +117,15 @@ impl<T> Future for Pending<T> {
     type Output = Result<T, Refusal>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        match &mut self.0 {
+        if let Some(turn) = self.turn.take()
+            && let Some(later) = turn.take()
+        {
+            // Behind all that is ready on this thread by now: what they ask for is written together.
+            self.turn = Some(later);
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        match &mut self.state {
             State::Refused(refusal) => Poll::Ready(Err(refusal.take().unwrap_or(Refusal::Stopped(Stopped)))),
             State::Asked(answer) => {
                 Pin::new(answer).poll(context).map(|answer| answer.unwrap_or(Err(Refusal::Stopped(Stopped))))

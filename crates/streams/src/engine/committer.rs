@@ -2,9 +2,8 @@
 //!
 //! Publishing belongs to it, not to the request: whoever asked may be gone, what became durable is shown all the same.
 
-use std::sync::Arc;
-use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::change::Change;
@@ -24,6 +23,10 @@ const MOST_SEGMENTS: u64 = 8;
 const TICK: Duration = Duration::from_millis(500);
 /// After how many ticks with changes a checkpoint is taken, full segment or not.
 const TICKS: u32 = 120;
+/// A batch that took more room than this gives it back.
+const KEPT: usize = 256 << 10;
+/// Up to how many bytes a request is small: whoever does it for the thread is not held up by its size.
+const SMALL: u64 = 64 << 10;
 
 /// The writer of an engine; [`Engine::start`](crate::Engine::start) runs it on a thread of its own.
 pub struct Committer {
@@ -34,6 +37,9 @@ pub struct Committer {
     covered: u64,
     has_changes: bool,
     ticks: u32,
+    /// What was asked and is being decided; empty in between, as the next.
+    commands: Vec<Command>,
+    batch: Batch,
 }
 
 /// What becomes durable together.
@@ -71,28 +77,44 @@ enum Unwritten {
 impl Committer {
     pub(crate) fn new(shared: Arc<Shared>, ledger: Ledger, wal: Wal) -> Self {
         let covered = wal.number();
-        Self { shared, ledger, wal, covered, has_changes: false, ticks: 0 }
+        let (commands, batch) = (Vec::new(), Batch::default());
+        Self { shared, ledger, wal, covered, has_changes: false, ticks: 0, commands, batch }
+    }
+
+    /// Whether nothing waits but one small request that the segment has room for.
+    pub(crate) fn has_little_to_do(&self) -> bool {
+        let queue = self.shared.queue();
+        // A record is little more than its request, and twice as much is not looked at closely.
+        let room = usize::try_from(2 * SMALL).unwrap_or(usize::MAX);
+        queue.commands.len() == 1 && queue.bytes <= SMALL && self.wal.fits(room)
     }
 
     /// Decides what waits, makes it durable, shows it and answers. Returns how many requests there were.
     pub fn commit(&mut self) -> Result<usize, Stopped> {
-        let commands = {
+        let mut commands = std::mem::take(&mut self.commands);
+        {
             let mut queue = self.shared.queue();
             queue.bytes = 0;
-            std::mem::take(&mut queue.commands)
-        };
+            std::mem::swap(&mut queue.commands, &mut commands);
+        }
         if self.shared.is_stopped() {
             return Err(Stopped);
         }
         let count = commands.len();
-        let mut batch = Batch::default();
-        for command in commands {
+        if count > 0 {
+            self.shared.is_crowded.store(count > 1, Ordering::Relaxed);
+        }
+        let mut batch = std::mem::take(&mut self.batch);
+        for command in commands.drain(..) {
             if self.take(command, &mut batch).is_err() {
                 self.shared.stop();
                 return Err(Stopped);
             }
         }
         self.settle(&mut batch)?;
+        self.commands = commands;
+        batch.framed.shrink_to(KEPT);
+        self.batch = batch;
         Ok(count)
     }
 
@@ -274,41 +296,6 @@ impl Committer {
         if self.has_changes && self.ticks >= TICKS { self.checkpoint() } else { Ok(()) }
     }
 
-    /// Works until nobody uses the engine any more, or it stops.
-    pub(crate) fn run(mut self) {
-        let shared = self.shared.clone();
-        // Also if this thread panics: nobody shall wait for an answer that cannot come.
-        let _stop = StopAtEnd(shared.clone());
-        let mut ticked = std::time::Instant::now();
-        loop {
-            let is_over = {
-                let queue = shared.queue();
-                let idle = queue.commands.is_empty() && !queue.closing && !shared.is_stopped();
-                let queue = if idle {
-                    let wait = TICK.saturating_sub(ticked.elapsed());
-                    shared.arrived.wait_timeout(queue, wait).unwrap_or_else(PoisonError::into_inner).0
-                } else {
-                    queue
-                };
-                queue.closing && queue.commands.is_empty()
-            };
-            if is_over {
-                return;
-            }
-            self.wait_for_flusher();
-            let done = self.commit().and_then(|_| {
-                if ticked.elapsed() < TICK {
-                    return Ok(());
-                }
-                ticked = std::time::Instant::now();
-                self.tick()
-            });
-            if done.is_err() {
-                return;
-            }
-        }
-    }
-
     /// Waits while too much of the log has no checkpoint, unless that cannot be helped.
     fn wait_for_flusher(&self) {
         let shared = &self.shared;
@@ -316,6 +303,46 @@ impl Committer {
         let mut chores = shared.chores();
         while is_behind() && !chores.failing && !chores.closing && !shared.is_stopped() {
             chores = shared.chore.wait_timeout(chores, TICK).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+}
+
+/// Does the work of a committer until nobody uses the engine any more, or it stops.
+///
+/// Others may do some of it in between: whoever holds the committer decides and writes.
+pub(crate) fn run(shared: &Arc<Shared>, committer: &Mutex<Option<Committer>>) {
+    // Also if this thread panics: nobody shall wait for an answer that cannot come.
+    let _stop = StopAtEnd(shared.clone());
+    let mut ticked = std::time::Instant::now();
+    loop {
+        let is_over = {
+            let queue = shared.queue();
+            let idle = queue.commands.is_empty() && !queue.closing && !shared.is_stopped();
+            let queue = if idle {
+                let wait = TICK.saturating_sub(ticked.elapsed());
+                shared.arrived.wait_timeout(queue, wait).unwrap_or_else(PoisonError::into_inner).0
+            } else {
+                queue
+            };
+            queue.closing && queue.commands.is_empty()
+        };
+        // Whoever panicked with it has left it halfway.
+        let Ok(mut held) = committer.lock() else {
+            return;
+        };
+        let working = held.as_mut().filter(|_| !is_over);
+        let done = working.ok_or(Stopped).and_then(|committer| {
+            committer.wait_for_flusher();
+            committer.commit()?;
+            if ticked.elapsed() < TICK {
+                return Ok(());
+            }
+            ticked = std::time::Instant::now();
+            committer.tick()
+        });
+        if done.is_err() {
+            *held = None;
+            return;
         }
     }
 }

@@ -18,12 +18,12 @@ mod options;
 mod recovery;
 mod shared;
 pub(crate) mod stream;
+mod threads;
 mod view;
 mod wal;
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use tokio::sync::oneshot;
@@ -32,6 +32,7 @@ use change::AskedFork;
 use command::{Command, Prepared, Source};
 use shared::Shared;
 use stream::{Life, Stream};
+use threads::{Threads, Turn};
 
 pub use command::{Append, Appended, Create, Created, ForkFrom, Pending};
 pub use committer::Committer;
@@ -51,49 +52,12 @@ pub struct Engine {
     threads: Option<Arc<Threads>>,
 }
 
-/// The threads of an engine, ended with what is under way.
-struct Threads {
-    shared: Arc<Shared>,
-    running: Mutex<Vec<JoinHandle<()>>>,
-}
-
-impl Threads {
-    fn end(&self) {
-        self.shared.queue().closing = true;
-        self.shared.arrived.notify_all();
-        self.shared.chores().closing = true;
-        self.shared.chore.notify_all();
-        for thread in self.running.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
-            // One that panicked has said so.
-            let _ = thread.join();
-        }
-        self.shared.disk.unlock();
-    }
-}
-
-impl Drop for Threads {
-    fn drop(&mut self) {
-        self.end();
-    }
-}
-
 impl Engine {
     /// Opens the store in a folder, or makes an empty one, and starts its threads.
     pub fn start(folder: impl Into<PathBuf>, options: Options) -> Result<Self, OpenError> {
         let disk: Arc<dyn Disk> = Arc::new(Folder::new(folder));
         let (engine, committer, flusher) = Self::open(&disk, options)?;
-        let threads = Threads { shared: engine.shared.clone(), running: Mutex::default() };
-        let spawn = |name: &str, work: Box<dyn FnOnce() + Send>| {
-            let thread = std::thread::Builder::new().name(name.into()).spawn(work);
-            thread.map_err(|source| OpenError::io("a thread", source))
-        };
-        for (name, work) in [
-            ("streams-log", Box::new(|| committer.run()) as Box<dyn FnOnce() + Send>),
-            ("streams-files", Box::new(|| flusher.run())),
-        ] {
-            let thread = spawn(name, work)?;
-            threads.running.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
-        }
+        let threads = Threads::start(&engine.shared, committer, flusher)?;
         Ok(Self { shared: engine.shared, threads: Some(Arc::new(threads)) })
     }
 
@@ -135,8 +99,8 @@ impl Engine {
         };
         let prepared = prepare(kind, &create.body)?;
         let (answer, asked) = oneshot::channel();
-        self.shared.submit(Command::Create { path: path.into(), create, prepared, source, answer })?;
-        Ok(Pending::asked(asked))
+        let turn = self.submit(Command::Create { path: path.into(), create, prepared, source, answer })?;
+        Ok(Pending::asked(asked, turn))
     }
 
     /// Appends to a stream, or closes it, or both.
@@ -163,8 +127,8 @@ impl Engine {
             prepared
         };
         let (answer, asked) = oneshot::channel();
-        self.shared.submit(Command::Append { path: path.into(), append, prepared, answer })?;
-        Ok(Pending::asked(asked))
+        let turn = self.submit(Command::Append { path: path.into(), append, prepared, answer })?;
+        Ok(Pending::asked(asked, turn))
     }
 
     /// Closes a stream: nothing more can be appended.
@@ -177,8 +141,8 @@ impl Engine {
         let try_delete = || {
             self.check_path(path)?;
             let (answer, asked) = oneshot::channel();
-            self.shared.submit(Command::Delete { path: path.into(), answer })?;
-            Ok(Pending::asked(asked))
+            let turn = self.submit(Command::Delete { path: path.into(), answer })?;
+            Ok(Pending::asked(asked, turn))
         };
         try_delete().unwrap_or_else(Pending::refused)
     }
@@ -215,6 +179,18 @@ impl Engine {
     /// Returns the sizes and limits it was opened with.
     pub fn options(&self) -> &Options {
         &self.shared.options
+    }
+
+    /// Asks the committer, and sees to it that somebody does its work.
+    fn submit(&self, command: Command) -> Result<Option<Turn>, Refusal> {
+        if !self.shared.submit(command)? {
+            return Ok(None);
+        }
+        let turn = self.threads.as_ref().and_then(Threads::turn);
+        if turn.is_none() {
+            self.shared.arrived.notify_one();
+        }
+        Ok(turn)
     }
 
     fn living(&self, path: &str) -> Result<Arc<Stream>, Refusal> {

@@ -27,6 +27,11 @@ pub struct Options {
     pub max_producers: usize,
     /// How many bytes may wait for the log.
     pub max_queued: u64,
+    /// Whether whoever asks for something while nobody else does writes the log himself instead of waking its thread.
+    ///
+    /// That saves two changes of thread, and polling a [`Pending`](crate::Pending) may then wait for the disk: it has no
+    /// place where others wait for the same thread.
+    pub callers_write: bool,
     /// What time it is.
     pub clock: Clock,
 }
@@ -44,6 +49,7 @@ impl Default for Options {
             max_streams: 1_000_000,
             max_producers: 10_000,
             max_queued: 128 << 20,
+            callers_write: false,
             clock: Clock::system(),
         }
     }

@@ -33,6 +33,8 @@ pub(crate) struct Shared {
     pub unwritten: AtomicU64,
     /// The first segment of the log that the valid checkpoint does not cover.
     pub checkpointed: AtomicU64,
+    /// Whether more than one asked for something while the log was last written.
+    pub is_crowded: AtomicBool,
     stopped: AtomicBool,
     pub ended: Notify,
 }
@@ -73,6 +75,7 @@ impl Shared {
             chore: Condvar::new(),
             unwritten: AtomicU64::new(0),
             checkpointed: AtomicU64::new(0),
+            is_crowded: AtomicBool::new(false),
             stopped: AtomicBool::new(false),
             ended: Notify::new(),
         }
@@ -94,8 +97,8 @@ impl Shared {
         self.chores.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Puts something into the queue.
-    pub fn submit(&self, command: Command) -> Result<(), Refusal> {
+    /// Puts something into the queue. Whether it is alone there: then somebody has to see to it.
+    pub fn submit(&self, command: Command) -> Result<bool, Refusal> {
         let size = command.size();
         let mut queue = self.queue();
         if self.is_stopped() || queue.closing {
@@ -107,12 +110,15 @@ impl Shared {
         let is_first = queue.commands.is_empty();
         queue.bytes += size;
         queue.commands.push(command);
-        drop(queue);
-        // The committer sleeps only while nothing waits, and waking it is a call of the system each time.
-        if is_first {
+        Ok(is_first)
+    }
+
+    /// Wakes the committer's thread if something waits. It sleeps only while nothing does, and waking it is a call of
+    /// the system each time.
+    pub fn see_to_queue(&self) {
+        if !self.queue().commands.is_empty() {
             self.arrived.notify_one();
         }
-        Ok(())
     }
 
     pub fn is_stopped(&self) -> bool {

@@ -88,6 +88,14 @@ impl Reader {
         }
     }
 
+    /// Returns how many bytes there are before its end.
+    pub(crate) fn tail(&self) -> Result<u64, Refusal> {
+        match &self.0 {
+            Source::Engine { stream, .. } => Ok(stream.visible().tail),
+            Source::Lines(lines) => lines.tail().map(|(tail, _)| tail).map_err(|_| Refusal::Unreadable),
+        }
+    }
+
     pub(crate) fn content_type(&self) -> ContentType {
         match &self.0 {
             Source::Engine { stream, .. } => stream.made.content_type.clone(),

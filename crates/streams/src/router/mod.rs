@@ -61,9 +61,9 @@ impl Default for RouterOptions {
 
 /// What every request sees: one thing to copy, for each request makes copies of it.
 #[derive(Clone)]
-struct Service(Arc<Shared>);
+pub(crate) struct Service(Arc<Shared>);
 
-struct Shared {
+pub(crate) struct Shared {
     streams: Streams,
     clock: Clock,
     options: RouterOptions,
@@ -100,6 +100,27 @@ impl Streams {
 }
 
 impl Service {
+    fn new(streams: Streams, clock: Clock, options: RouterOptions) -> Self {
+        let live = Arc::new(Semaphore::new(options.max_live));
+        Self(Arc::new(Shared { streams, clock, live, files: Semaphore::new(OPEN_FILES), options }))
+    }
+
+    pub(crate) fn of_engine(engine: Engine, options: RouterOptions) -> Self {
+        let clock = engine.options().clock.clone();
+        Self::new(Streams::Engine(engine), clock, options)
+    }
+
+    /// Answers a request.
+    pub(crate) async fn answer(&self, request: Request) -> Response {
+        let mut response = match path(request.uri(), &self.options.prefix) {
+            Some(Ok(path)) => at(self, &path, request).await,
+            Some(Err(NotText)) => answer::plain(StatusCode::BAD_REQUEST, "the path is not text"),
+            None => answer::plain(StatusCode::NOT_FOUND, "there is nothing at this path"),
+        };
+        answer::finish(&self.options, response.headers_mut());
+        response
+    }
+
     /// Waits until the server is about to end.
     async fn ending(&self) {
         if let Some(mut ending) = self.options.ending.clone()
@@ -116,8 +137,7 @@ impl Service {
 ///
 /// One handler for every path, and no layer around it: each would be one more box and copy for every append.
 pub fn router(engine: Engine, options: RouterOptions) -> Router {
-    let clock = engine.options().clock.clone();
-    serving(Streams::Engine(engine), clock, options)
+    routed(Service::of_engine(engine, options))
 }
 
 /// Serves streams that others write, such as [`Lines`](crate::Lines), to be read; `find` looks one up by its path.
@@ -125,23 +145,12 @@ pub fn read_only(
     find: impl Fn(&str) -> Result<Reader, Refusal> + Send + Sync + 'static,
     options: RouterOptions,
 ) -> Router {
-    serving(Streams::Found(Box::new(find)), Clock::system(), options)
+    routed(Service::new(Streams::Found(Box::new(find)), Clock::system(), options))
 }
 
-fn serving(streams: Streams, clock: Clock, options: RouterOptions) -> Router {
-    let live = Arc::new(Semaphore::new(options.max_live));
-    let shared = Shared { streams, clock, live, files: Semaphore::new(OPEN_FILES), options };
-    Router::new().fallback(serve).with_state(Service(Arc::new(shared)))
-}
-
-async fn serve(State(service): State<Service>, request: Request) -> Response {
-    let mut response = match path(request.uri(), &service.options.prefix) {
-        Some(Ok(path)) => at(&service, &path, request).await,
-        Some(Err(NotText)) => answer::plain(StatusCode::BAD_REQUEST, "the path is not text"),
-        None => answer::plain(StatusCode::NOT_FOUND, "there is nothing at this path"),
-    };
-    answer::finish(&service.options, response.headers_mut());
-    response
+fn routed(service: Service) -> Router {
+    let answer = async |State(service): State<Service>, request: Request| service.answer(request).await;
+    Router::new().fallback(answer).with_state(service)
 }
 
 /// A path whose percent signs stand for no text.

@@ -3,6 +3,8 @@
 //! A reader pulls: it takes what is behind its position when its connection has room, so a slow one costs a position
 //! and not a queue. Readers at the same place are sent the same bytes.
 
+use std::pin::Pin;
+
 use axum::body::Body;
 use axum::response::Response;
 use base64::Engine as _;
@@ -32,6 +34,8 @@ struct Follower {
     is_told: bool,
     /// Whether it has been at the tail.
     was_at_tail: bool,
+    /// Ready when it is let go; made once, for a timer of each wait would cost as much as what is sent.
+    let_go: Pin<Box<dyn Future<Output = ()> + Send + Sync>>,
     until: Instant,
     /// A cursor the client must not get again, and what it gets instead.
     beyond: Option<u64>,
@@ -44,6 +48,14 @@ pub(super) fn follow(service: &Service, reader: Reader, asked: &Read) -> Result<
     let first = reader.view(asked.start)?;
     let is_binary = reader.kind() == Kind::Binary;
     let now = service.clock.now();
+    let until = Instant::now() + service.options.live;
+    let waiting = service.clone();
+    let let_go = async move {
+        tokio::select! {
+            () = tokio::time::sleep_until(until) => {}
+            () = waiting.ending() => {}
+        }
+    };
     let beyond = asked.cursor.filter(|client| *client >= cursor::at(now));
     let follower = Follower {
         service: service.clone(),
@@ -51,7 +63,8 @@ pub(super) fn follow(service: &Service, reader: Reader, asked: &Read) -> Result<
         next: Start::At(first.from()),
         is_told: false,
         was_at_tail: false,
-        until: Instant::now() + service.options.live,
+        let_go: Box::pin(let_go),
+        until,
         beyond: beyond.map(|client| cursor::after(Some(client), now, read::random())),
         _slot: slot,
     };
@@ -80,7 +93,7 @@ impl Follower {
         loop {
             let view = self.reader.view(self.next).ok()?;
             if !view.is_empty() || !self.is_told || view.is_end {
-                let behind = self.reader.about().ok()?.tail.position().saturating_sub(view.from().position());
+                let behind = self.reader.tail().ok()?.saturating_sub(view.from().position());
                 if self.was_at_tail && behind > self.service.options.live_budget {
                     return None;
                 }
@@ -92,10 +105,10 @@ impl Follower {
                 return Some((Ok(frame), goes_on.then_some(self)));
             }
             tokio::select! {
+                biased;
                 // Readers of a stream that was deleted end with the next view.
                 () = self.reader.more(view.next().position()) => {}
-                () = tokio::time::sleep_until(self.until) => return None,
-                () = self.service.ending() => return None,
+                () = &mut self.let_go => return None,
             }
         }
     }

@@ -1,5 +1,6 @@
 //! The engine and its router over a real folder.
 
+mod callers;
 mod http;
 mod many;
 mod restart;
