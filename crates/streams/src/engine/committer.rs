@@ -24,7 +24,7 @@ const TICK: Duration = Duration::from_millis(500);
 /// After how many ticks with changes a checkpoint is taken, full segment or not.
 const TICKS: u32 = 120;
 /// A batch that took more room than this gives it back.
-const KEPT: usize = 256 << 10;
+const KEPT: usize = 64 << 10;
 /// Up to how many bytes a request is small: whoever does it for the thread is not held up by its size.
 const SMALL: u64 = 64 << 10;
 

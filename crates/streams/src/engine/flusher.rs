@@ -102,7 +102,7 @@ impl Flusher {
     /// Writes what is in memory of one. Also of one that is gone by now: a checkpoint under way may vouch for it.
     fn flush_stream(&mut self, stream: &Arc<Stream>) -> io::Result<()> {
         loop {
-            let (at, bytes) = {
+            let (mut at, pieces) = {
                 let mut visible = stream.visible();
                 if !visible.is_unwritten() {
                     visible.is_listed = false;
@@ -110,13 +110,16 @@ impl Flusher {
                 }
                 visible.begin_flush()
             };
+            let begin = at;
             let (disk, size) = (&*self.shared.disk, self.shared.options.file_bytes);
-            let unsynced = &mut self.unsynced;
-            files::write(disk, stream.id(), at, &bytes, size, |name| {
-                unsynced.insert(name);
-            })?;
+            for piece in &pieces {
+                files::write(disk, stream.id(), at, piece, size, |name| {
+                    self.unsynced.insert(name);
+                })?;
+                at += piece.len() as u64;
+            }
             stream.visible().end_flush();
-            self.shared.unwritten.fetch_sub(bytes.len() as u64, Ordering::Relaxed);
+            self.shared.unwritten.fetch_sub(at - begin, Ordering::Relaxed);
         }
     }
 

@@ -10,6 +10,10 @@ use super::change::{Content, Made};
 use crate::protocol::Offset;
 use crate::protocol::content::Kind;
 
+/// How large the pieces are in which bytes wait in memory. Large blocks teach glibc's allocator to keep as much for later,
+/// in each thread's own heap.
+const PIECE: usize = 64 << 10;
+
 /// Whether a stream can be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Life {
@@ -78,9 +82,9 @@ pub(crate) struct Visible {
     /// Up to here its bytes are in its files.
     pub flushed: u64,
     /// What is being written to them.
-    flushing: Bytes,
+    flushing: Vec<Bytes>,
     /// What is not.
-    fresh: Vec<u8>,
+    fresh: Vec<Vec<u8>>,
     /// Whether the flusher knows of it.
     pub is_listed: bool,
 }
@@ -101,7 +105,7 @@ impl Stream {
                 closed: false,
                 cuts: Vec::new(),
                 flushed: at,
-                flushing: Bytes::new(),
+                flushing: Vec::new(),
                 fresh: Vec::new(),
                 is_listed: false,
             }),
@@ -166,7 +170,14 @@ impl Stream {
 impl Visible {
     /// Takes in what has become durable.
     pub fn grow(&mut self, content: &Content, close: bool) {
-        self.fresh.extend_from_slice(&content.bytes);
+        let mut rest = &content.bytes[..];
+        while !rest.is_empty() {
+            let mut piece = self.fresh.pop_if(|last| last.len() < PIECE).unwrap_or_default();
+            let (now, later) = rest.split_at(rest.len().min(PIECE - piece.len()));
+            piece.extend_from_slice(now);
+            self.fresh.push(piece);
+            rest = later;
+        }
         self.tail += content.bytes.len() as u64;
         self.cuts.extend_from_slice(&content.cuts);
         self.closed |= close;
@@ -190,24 +201,25 @@ impl Visible {
     }
 
     /// Returns what is to be written next, and where.
-    pub fn begin_flush(&mut self) -> (u64, Bytes) {
+    pub fn begin_flush(&mut self) -> (u64, Vec<Bytes>) {
         if self.flushing.is_empty() {
-            self.flushing = Bytes::from(std::mem::take(&mut self.fresh));
+            self.flushing = std::mem::take(&mut self.fresh).into_iter().map(Bytes::from).collect();
         }
         (self.flushed, self.flushing.clone())
     }
 
     /// What [`Self::begin_flush`] returned is in the files.
     pub fn end_flush(&mut self) {
-        self.flushed += self.flushing.len() as u64;
-        self.flushing = Bytes::new();
+        self.flushed += self.flushing.iter().map(|piece| piece.len() as u64).sum::<u64>();
+        self.flushing = Vec::new();
     }
 
     /// Copies from memory what of `from..to` is there, and returns up to where the files have it.
     pub fn copy_unwritten(&self, from: u64, to: u64, into: &mut Vec<u8>) -> u64 {
         let from_files = to.min(self.flushed).max(from);
         let mut begin = self.flushed;
-        for part in [&self.flushing[..], &self.fresh[..]] {
+        let pieces = self.flushing.iter().map(|piece| &piece[..]).chain(self.fresh.iter().map(|piece| &piece[..]));
+        for part in pieces {
             let end = begin + part.len() as u64;
             let index = |position: u64| usize::try_from(position.clamp(begin, end) - begin).unwrap_or(part.len());
             into.extend_from_slice(&part[index(from_files)..index(to)]);

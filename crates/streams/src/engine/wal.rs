@@ -19,6 +19,8 @@ const MAGIC: &[u8; 8] = b"dstrlog1";
 const HEADER: usize = 64;
 /// Length, checksum of the body, checksum of both and of the place.
 const RECORD: usize = 12;
+/// How many zeros are written at once.
+const ZEROS: usize = 64 << 10;
 /// How many segments wait for use at most.
 const SPARES: usize = 2;
 
@@ -60,7 +62,7 @@ impl Spares {
         };
         let fill = || {
             let file = disk.open_or_create(&name)?;
-            let zeros = vec![0; 1 << 20];
+            let zeros = vec![0; ZEROS];
             let mut at = 0;
             while at < size {
                 let step = usize::try_from(size - at).unwrap_or(usize::MAX).min(zeros.len());
