@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crate::cargo;
+use crate::{bring, cargo};
 
 /// A group of tests worth repeating: `cargo test -p PACKAGE --test FILE FILTER`.
 struct Target {
@@ -19,6 +19,8 @@ enum Repeats {
     Runs(u32),
     /// It is run once and told by this variable how many rounds to do: so many per `--times`.
     Rounds { variable: &'static str, each: u32 },
+    /// The same, beside the streams' server of the protocol's authors, whose program `OPPONENT` names.
+    Beside { variable: &'static str, each: u32 },
 }
 
 /// Everything that is repeated; a new timing-dependent story gets a line here.
@@ -66,6 +68,13 @@ const TARGETS: &[Target] = &[
         repeats: Repeats::Rounds { variable: "SIMULATOR_SEEDS", each: 500 },
     },
     Target {
+        name: "differential: the same requests to the streams' server of the protocol's authors",
+        package: "chatroom-streams",
+        file: "differential",
+        filter: "whatever_is_asked",
+        repeats: Repeats::Beside { variable: "DIFFERENTIAL_SEEDS", each: 50 },
+    },
+    Target {
         name: "forged messages of daemons",
         package: "chatroom-server",
         file: "api",
@@ -82,7 +91,7 @@ const TARGETS: &[Target] = &[
 ];
 
 pub fn run(times: u32, seed: Option<u64>, only: Option<&str>) -> anyhow::Result<()> {
-    crate::bring::all()?;
+    bring::all()?;
     let seed = seed.unwrap_or_else(|| SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |since| since.as_secs()));
     println!("seed {seed}; `cargo xtask soak --seed {seed}` replays what is random");
     let chosen: Vec<_> = TARGETS.iter().filter(|target| only.is_none_or(|only| target.name.contains(only))).collect();
@@ -97,7 +106,7 @@ pub fn run(times: u32, seed: Option<u64>, only: Option<&str>) -> anyhow::Result<
         crate::run(tests().arg("--no-run"))?;
         let runs = match target.repeats {
             Repeats::Runs(each) => each * times,
-            Repeats::Rounds { .. } => 1,
+            Repeats::Rounds { .. } | Repeats::Beside { .. } => 1,
         };
         let mut took = Vec::new();
         for round in 1..=runs {
@@ -105,8 +114,11 @@ pub fn run(times: u32, seed: Option<u64>, only: Option<&str>) -> anyhow::Result<
             let began = Instant::now();
             let mut tests = tests();
             tests.env("SOAK_SEED", seed.to_string());
-            if let Repeats::Rounds { variable, each } = target.repeats {
+            if let Repeats::Rounds { variable, each } | Repeats::Beside { variable, each } = target.repeats {
                 tests.env(variable, (each * times).to_string()).args(["--", "--nocapture"]);
+            }
+            if let Repeats::Beside { .. } = target.repeats {
+                tests.env("OPPONENT", bring::opponent()?).arg("--ignored");
             }
             if let Err(error) = crate::run(&mut tests) {
                 failed.push(format!("{}, run {round}, seed {seed}: {error:#}", target.name));
