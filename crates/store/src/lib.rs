@@ -53,8 +53,10 @@ use writer::Writer;
 /// How long the lock of a server that has just ended is waited for.
 const LET_GO: Duration = Duration::from_secs(3);
 /// After how many pages SQLite moves its log into its file, which whoever commits then waits for. The same pages change
-/// again and again, so a long log (32 MiB) moves fewer of them, and holds up one change in thousands instead of hundreds.
+/// again and again, so of a long log (32 MiB) fewer are moved, and fewer changes wait.
 const CHECKPOINT: &str = "8000";
+/// A connection to PostgreSQL that was used within this time is taken for alive.
+const RESTED: Duration = Duration::from_secs(1);
 /// How often it is tried meanwhile.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -301,6 +303,8 @@ impl Store {
 fn postgres_options(url: &str, connections: u32) -> ConnectOptions {
     let mut options = ConnectOptions::new(url);
     options.max_connections(connections).acquire_timeout(Duration::from_secs(10)).sqlx_logging(false);
+    // Asking whether it is there costs as much as a query: only of one that rested.
+    options.test_before_acquire_if_idle_for(RESTED);
     options
 }
 

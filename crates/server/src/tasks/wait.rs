@@ -195,12 +195,12 @@ async fn look(
             None => None,
         },
     };
-    let outcome = match task {
-        Some(task) => Some(deliver(&work, room, role, &task).await?),
-        None => None,
-    };
     work.commit().await?;
-    Ok(outcome)
+    // Not inside the change: others wait for their turn to write. A claim whose answer is lost is answered again.
+    match task {
+        Some(task) => Ok(Some(deliver(&reader, room, role, &task, app.clock.now()).await?)),
+        None => Ok(None),
+    }
 }
 
 /// Returns whether the sign-in, or the run, of a caller goes on.
@@ -223,12 +223,17 @@ async fn claimed(db: &impl Access, holder: &Holder) -> Result<Option<Task>, Erro
     Ok(held.into_iter().find(|task| of_run || task.state == TaskState::Acknowledged))
 }
 
-async fn deliver(work: &Work, room: &Room, role: &Role, task: &Task) -> Result<WaitOutcome, Error> {
-    let message = chatroom_store::messages::find(&work.tx, room.id, task.message)
-        .await?
-        .ok_or_else(|| Error::Internal(format!("{} has lost its message", task.id)))?;
-    let present = present(&work.tx, room, work.now).await?;
-    let prompt = prompts::task_prompt(room, role, task, &message, &present, prompts::Loop::Waiting);
+async fn deliver(
+    db: &impl Access,
+    room: &Room,
+    role: &Role,
+    task: &Task,
+    now: Timestamp,
+) -> Result<WaitOutcome, Error> {
+    let (message, present) =
+        tokio::join!(chatroom_store::messages::find(db, room.id, task.message), present(db, room, now));
+    let message = message?.ok_or_else(|| Error::Internal(format!("{} has lost its message", task.id)))?;
+    let prompt = prompts::task_prompt(room, role, task, &message, &present?, prompts::Loop::Waiting);
     Ok(WaitOutcome::Task { task: view(task), prompt })
 }
 
