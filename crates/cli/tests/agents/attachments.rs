@@ -24,7 +24,7 @@ fn named(prompt: &str, file: &str) -> Option<PathBuf> {
 async fn claude_finds_a_file_where_its_task_says() {
     let (world, model) = (World::start().await, Model::start().await);
     let alice = world.user("alice").await;
-    let laptop = Laptop::start(&world, &alice, &model).await;
+    let laptop = Laptop::start(&alice, &model).await;
     laptop.cli_ok(&["machine", "allow", "--auto"], None).await;
     let desk = Desk::new(&alice, &laptop, "claude", "auto", &["builder"]).await;
     let run = desk.start("builder").await;

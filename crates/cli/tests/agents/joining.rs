@@ -79,7 +79,7 @@ async fn a_second_computer_joins_with_the_printed_line_and_takes_commands() {
 async fn an_agent_starts_from_a_minimal_service_environment() {
     let (world, model) = (World::start().await, Model::start().await);
     let alice = world.user("alice").await;
-    let mut laptop = Laptop::registered(&world, &alice, &model).await;
+    let mut laptop = Laptop::registered(&alice, &model).await;
     laptop.cli_ok(&["machine", "allow", "--auto"], None).await;
     laptop.without_login_shell();
     laptop.start_daemon(&alice).await;

@@ -5,7 +5,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use chatroom_testkit::model::Model;
-use chatroom_testkit::world::{User, World};
+use chatroom_testkit::world::User;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
@@ -23,16 +23,16 @@ pub struct Laptop {
 
 impl Laptop {
     /// Registers a computer of `user` with the printed line's code and starts its daemon.
-    pub async fn start(world: &World, user: &User, model: &Model) -> Self {
-        let mut laptop = Self::registered(world, user, model).await;
+    pub async fn start(user: &User, model: &Model) -> Self {
+        let mut laptop = Self::registered(user, model).await;
         laptop.start_daemon(user).await;
         laptop
     }
 
     /// Registers a computer without starting its daemon.
-    pub async fn registered(world: &World, user: &User, model: &Model) -> Self {
+    pub async fn registered(user: &User, model: &Model) -> Self {
         let enrolment = user.post("/api/enrolments", json!({})).await;
-        Self::joined(&world.url(), enrolment.text("code"), model).await
+        Self::joined(user.base(), enrolment.text("code"), model).await
     }
 
     /// Registers a computer at the server at `url`, with the code of a line that somebody was shown.

@@ -12,7 +12,7 @@ async fn another_member_cannot_make_my_agent_act() {
     let alice = world.user("alice").await;
     let bob = world.user("bob").await;
     world.befriend(&alice, &bob).await;
-    let laptop = Laptop::start(&world, &alice, &model).await;
+    let laptop = Laptop::start(&alice, &model).await;
     laptop.cli_ok(&["machine", "allow", "--auto"], None).await;
     let desk = Desk::new(&alice, &laptop, "pi", "auto", &["builder"]).await;
     desk.start("builder").await;
@@ -61,7 +61,7 @@ async fn another_members_hand_off_and_answer_do_not_reach_my_agent() {
     let alice = world.user("alice").await;
     let bob = world.user("bob").await;
     world.befriend(&alice, &bob).await;
-    let laptop = Laptop::start(&world, &alice, &model).await;
+    let laptop = Laptop::start(&alice, &model).await;
     let desk = Desk::new(&alice, &laptop, "claude", "ask", &["builder", "helper"]).await;
     desk.start("builder").await;
     desk.until_status("builder", "waiting").await;
@@ -110,7 +110,7 @@ async fn another_members_hand_off_and_answer_do_not_reach_my_agent() {
 async fn the_machine_refuses_what_its_policy_does_not_permit_whoever_asks() {
     let (world, model) = (World::start().await, Model::start().await);
     let alice = world.user("alice").await;
-    let laptop = Laptop::start(&world, &alice, &model).await;
+    let laptop = Laptop::start(&alice, &model).await;
     let desk = Desk::new(&alice, &laptop, "claude", "auto", &["builder"]).await;
 
     // Mode auto was never permitted on the machine.

@@ -24,7 +24,7 @@ async fn transcript(desk: &Desk<'_>, run: &str) -> Vec<(i64, String, String)> {
 async fn steered(tool: &str) {
     let (world, model) = (World::start().await, Model::start().await);
     let alice = world.user("alice").await;
-    let mut laptop = Laptop::start(&world, &alice, &model).await;
+    let mut laptop = Laptop::start(&alice, &model).await;
     laptop.cli_ok(&["machine", "allow", "--auto"], None).await;
     let desk = Desk::new(&alice, &laptop, tool, "auto", &["builder"]).await;
     let first = desk.start("builder").await;

@@ -16,7 +16,7 @@ fn rounds() -> u32 {
 async fn stops_in_mid_tool(tool: &str) {
     let (world, model) = (World::start().await, Model::start().await);
     let alice = world.user("alice").await;
-    let laptop = Laptop::start(&world, &alice, &model).await;
+    let laptop = Laptop::start(&alice, &model).await;
     laptop.cli_ok(&["machine", "allow", "--auto"], None).await;
     let desk = Desk::new(&alice, &laptop, tool, "auto", &["builder"]).await;
     // A stop gives the task back, so that each start gets it again.

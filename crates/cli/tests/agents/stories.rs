@@ -13,7 +13,7 @@ pub const HAND_OFF: &str =
 async fn an_agent_does_a_task_in_auto(tool: &str) {
     let (world, model) = (World::start().await, Model::start().await);
     let alice = world.user("alice").await;
-    let laptop = Laptop::start(&world, &alice, &model).await;
+    let laptop = Laptop::start(&alice, &model).await;
     laptop.cli_ok(&["machine", "allow", "--auto"], None).await;
     let desk = Desk::new(&alice, &laptop, tool, "auto", &["builder"]).await;
 
@@ -89,7 +89,7 @@ async fn pi_does_a_task_in_auto() {
 async fn an_agent_asks(tool: &str) {
     let (world, model) = (World::start().await, Model::start().await);
     let alice = world.user("alice").await;
-    let laptop = Laptop::start(&world, &alice, &model).await;
+    let laptop = Laptop::start(&alice, &model).await;
     let desk = Desk::new(&alice, &laptop, tool, "ask", &["builder"]).await;
     desk.start("builder").await;
     desk.until_status("builder", "waiting").await;
@@ -133,7 +133,7 @@ async fn opencode_asks_and_is_denied_and_allowed() {
 async fn pi_is_refused_in_ask_and_the_message_says_what_to_do() {
     let (world, model) = (World::start().await, Model::start().await);
     let alice = world.user("alice").await;
-    let laptop = Laptop::start(&world, &alice, &model).await;
+    let laptop = Laptop::start(&alice, &model).await;
     let desk = Desk::new(&alice, &laptop, "pi", "ask", &["builder"]).await;
 
     let path = format!("/api/machines/{}/commands", laptop.id);
@@ -154,7 +154,7 @@ async fn pi_is_refused_in_ask_and_the_message_says_what_to_do() {
 async fn two_agents_pass_work_on_and_back_to_a_person() {
     let (world, model) = (World::start().await, Model::start().await);
     let alice = world.user("alice").await;
-    let laptop = Laptop::start(&world, &alice, &model).await;
+    let laptop = Laptop::start(&alice, &model).await;
     laptop.cli_ok(&["machine", "allow", "--auto"], None).await;
     let desk = Desk::new(&alice, &laptop, "pi", "auto", &["builder", "reviewer"]).await;
     desk.start("builder").await;

@@ -46,7 +46,7 @@ fn has(events: &[Value], text: &str) -> bool {
 async fn the_official_client_follows_a_live_run_to_its_end_across_restarts_of_the_server() {
     let (mut world, model) = (World::start().await, Model::start().await);
     let alice = world.user("alice").await;
-    let laptop = Laptop::start(&world, &alice, &model).await;
+    let laptop = Laptop::start(&alice, &model).await;
     laptop.cli_ok(&["machine", "allow", "--auto"], None).await;
     let desk = Desk::new(&alice, &laptop, "claude", "auto", &["builder"]).await;
     let run = desk.start("builder").await;
@@ -85,7 +85,7 @@ async fn the_official_client_follows_a_live_run_to_its_end_across_restarts_of_th
 async fn after_a_week_without_a_server_one_message_reaches_the_same_session() {
     let (mut world, model) = (World::start().await, Model::start().await);
     let alice = world.user("alice").await;
-    let laptop = Laptop::start(&world, &alice, &model).await;
+    let laptop = Laptop::start(&alice, &model).await;
     laptop.cli_ok(&["machine", "allow", "--auto"], None).await;
     let desk = Desk::new(&alice, &laptop, "claude", "auto", &["builder"]).await;
     let run = desk.start("builder").await;

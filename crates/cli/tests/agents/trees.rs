@@ -29,7 +29,7 @@ fn files(folder: &Path, found: &mut Vec<(PathBuf, Vec<u8>)>) {
 async fn credentials(world: &World) -> (Vec<String>, Laptop, String) {
     let model = Model::start().await;
     let alice = world.user("alice").await;
-    let mut laptop = Laptop::registered(world, &alice, &model).await;
+    let mut laptop = Laptop::registered(&alice, &model).await;
     std::fs::write(laptop.home().join("env"), format!("secret CANARY={CANARY}\n")).expect("the env file");
     laptop.start_daemon(&alice).await;
     laptop.cli_ok(&["machine", "allow", "--auto"], None).await;

@@ -12,7 +12,7 @@ use crate::laptop::{Desk, Laptop};
 async fn us_2_tools_are_detected_and_reported() {
     let (world, model) = (World::start().await, Model::start().await);
     let alice = world.user("alice").await;
-    let laptop = Laptop::start(&world, &alice, &model).await;
+    let laptop = Laptop::start(&alice, &model).await;
     let machine = alice.get(&format!("/api/machines/{}", laptop.id)).await.body;
     let mut found: Vec<_> =
         machine["availableTools"].as_array().expect("tools").iter().map(ToString::to_string).collect();
@@ -35,7 +35,7 @@ async fn us_2_tools_are_detected_and_reported() {
 async fn us_8_a_disconnected_agent_is_restarted_from_afar() {
     let (world, model) = (World::start().await, Model::start().await);
     let alice = world.user("alice").await;
-    let laptop = Laptop::start(&world, &alice, &model).await;
+    let laptop = Laptop::start(&alice, &model).await;
     laptop.cli_ok(&["machine", "allow", "--auto"], None).await;
     let desk = Desk::new(&alice, &laptop, "pi", "auto", &["builder"]).await;
     let first = desk.start("builder").await;
@@ -62,7 +62,7 @@ async fn us_9_nobody_else_commands_my_machine() {
     let (world, model) = (World::start().await, Model::start().await);
     let (alice, bob) = (world.user("alice").await, world.user("bob").await);
     world.befriend(&alice, &bob).await;
-    let laptop = Laptop::start(&world, &alice, &model).await;
+    let laptop = Laptop::start(&alice, &model).await;
     let desk = Desk::new(&alice, &laptop, "claude", "ask", &["builder"]).await;
     let unknown = "/api/machines/00000000-0000-4000-8000-000000000000/commands";
     for body in
@@ -84,7 +84,7 @@ async fn us_9_nobody_else_commands_my_machine() {
 async fn us_12_only_a_session_of_mine_sends_commands() {
     let (world, model) = (World::start().await, Model::start().await);
     let alice = world.user("alice").await;
-    let laptop = Laptop::start(&world, &alice, &model).await;
+    let laptop = Laptop::start(&alice, &model).await;
     let path = format!("/api/machines/{}/commands", laptop.id);
     let ping = json!({ "type": "ping" });
     assert_eq!(world.anonymous().post(&path, ping.clone()).await.status, 401);
@@ -107,7 +107,7 @@ async fn us_12_only_a_session_of_mine_sends_commands() {
 async fn us_10_the_server_decides_what_runs() {
     let (world, model) = (World::start().await, Model::start().await);
     let alice = world.user("alice").await;
-    let laptop = Laptop::start(&world, &alice, &model).await;
+    let laptop = Laptop::start(&alice, &model).await;
     let desk = Desk::new(&alice, &laptop, "claude", "ask", &["builder"]).await;
     let path = format!("/api/machines/{}/commands", laptop.id);
     for (name, value) in [
@@ -142,7 +142,7 @@ async fn us_10_the_server_decides_what_runs() {
 async fn us_11_a_machine_belongs_to_who_registered_it() {
     let (world, model) = (World::start().await, Model::start().await);
     let (alice, bob) = (world.user("alice").await, world.user("bob").await);
-    let laptop = Laptop::registered(&world, &alice, &model).await;
+    let laptop = Laptop::registered(&alice, &model).await;
     let path = format!("/api/machines/{}", laptop.id);
     let body = json!({ "hostname": "stolen", "os": "linux", "availableTools": [] });
     let stolen = bob.put(&path, body.clone()).await;

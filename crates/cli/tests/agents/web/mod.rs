@@ -1,11 +1,11 @@
-//! The web app as people use it: a real browser, the real server, a real daemon and agent program.
+//! The web app as people use it: a real browser, `chatroom server` in a process of its own, a real daemon and agent program.
 
 mod browser;
 mod program;
 mod programs;
 
 use chatroom_testkit::model::Model;
-use chatroom_testkit::world::{PASSWORD, World};
+use chatroom_testkit::world::{Client, PASSWORD};
 use serde_json::json;
 
 use crate::laptop::{Desk, Laptop};
@@ -36,19 +36,18 @@ async fn from_a_printed_secret_to_the_first_answer_by_clicks_alone() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn signing_out_ends_it_everywhere_and_tabs_are_in_step() {
-    let world = World::start().await;
-    let ada = world.user("ada").await;
+    let (program, ada) = Program::with("ada").await;
     let given = json!({ "email": ada.email, "password": PASSWORD, "name": ada.name });
-    Story::begin(&world.url(), "doors", &given).told().await;
+    Story::begin(program.url(), "doors", &given).told().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_command_line_is_let_in_on_a_page_that_shows_what_asks() {
-    let world = World::start().await;
-    let (ada, nobody) = (world.user("ada").await, world.anonymous());
+    let (program, ada) = Program::with("ada").await;
+    let nobody = Client::new(program.url().to_owned(), None);
     let codes = nobody.post("/api/auth/device", json!({ "device": "<laptop>", "version": "0.1.0" })).await;
     let mut story =
-        Story::begin(&world.url(), "approve", &json!({ "cookie": ada.cookie, "code": codes.text("userCode") }));
+        Story::begin(program.url(), "approve", &json!({ "cookie": ada.cookie, "code": codes.text("userCode") }));
     while story.next().await.is_some() {
         let session = nobody.post("/api/auth/device/token", json!({ "deviceCode": codes.text("deviceCode") })).await;
         story.answer(json!(session.text("name") == "ada")).await;
@@ -57,22 +56,18 @@ async fn a_command_line_is_let_in_on_a_page_that_shows_what_asks() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agent_is_watched_answered_told_more_interrupted_and_stopped() {
-    let (world, model) = (World::start().await, Model::start().await);
-    let ada = world.user("ada").await;
-    let laptop = Laptop::start(&world, &ada, &model).await;
+    let ((program, ada), model) = (Program::with("ada").await, Model::start().await);
+    let laptop = Laptop::start(&ada, &model).await;
     let desk = Desk::new(&ada, &laptop, "claude", "ask", &["builder"]).await;
-    Story::begin(&world.url(), "steer", &json!({ "cookie": ada.cookie, "room": desk.room })).told().await;
+    Story::begin(program.url(), "steer", &json!({ "cookie": ada.cookie, "room": desk.room })).told().await;
     assert!(laptop.work_dir().join("allowed.txt").exists());
     assert!(!laptop.work_dir().join("denied.txt").exists());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_page_says_that_the_server_was_killed_and_catches_up_without_a_gap_or_a_double() {
-    let ((mut program, secret), model) = (Program::start().await, Model::start().await);
-    let ada = program.user("ada", secret).await;
-    let enrolment = ada.post("/api/enrolments", json!({})).await;
-    let mut laptop = Laptop::joined(program.url(), enrolment.text("code"), &model).await;
-    laptop.start_daemon(&ada).await;
+    let ((mut program, ada), model) = (Program::with("ada").await, Model::start().await);
+    let laptop = Laptop::start(&ada, &model).await;
     laptop.cli_ok(&["machine", "allow", "--auto"], None).await;
     let desk = Desk::new(&ada, &laptop, "claude", "auto", &["builder"]).await;
     let run = desk.start("builder").await;
@@ -105,9 +100,8 @@ async fn a_page_says_that_the_server_was_killed_and_catches_up_without_a_gap_or_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_looks_elsewhere_is_told_what_needs_them_and_nothing_else() {
-    let (world, model) = (World::start().await, Model::start().await);
-    let ada = world.user("ada").await;
-    let laptop = Laptop::start(&world, &ada, &model).await;
+    let ((program, ada), model) = (Program::with("ada").await, Model::start().await);
+    let laptop = Laptop::start(&ada, &model).await;
     laptop.cli_ok(&["machine", "allow", "--auto"], None).await;
     let desk = Desk::new(&ada, &laptop, "claude", "ask", &["builder", "writer", "reviewer"]).await;
     desk.configure("writer", "claude", "auto").await;
@@ -117,7 +111,7 @@ async fn who_looks_elsewhere_is_told_what_needs_them_and_nothing_else() {
         desk.until_status(role, "waiting").await;
     }
     let given = json!({ "cookie": ada.cookie, "room": desk.room, "handOff": HAND_OFF });
-    let mut story = Story::begin(&world.url(), "notify", &given);
+    let mut story = Story::begin(program.url(), "notify", &given);
     while let Some(ask) = story.next().await {
         let with = |name: &str| ask.with[name].as_str().unwrap_or_default();
         match ask.what.as_str() {
@@ -156,9 +150,8 @@ async fn who_looks_elsewhere_is_told_what_needs_them_and_nothing_else() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_start_page_shows_everything_that_waits_for_its_reader() {
-    let (world, model) = (World::start().await, Model::start().await);
-    let ada = world.user("ada").await;
-    let laptop = Laptop::start(&world, &ada, &model).await;
+    let ((program, ada), model) = (Program::with("ada").await, Model::start().await);
+    let laptop = Laptop::start(&ada, &model).await;
     let rooms: Vec<_> = (1..=14).map(|number| format!("room{number}")).collect();
     for name in &rooms {
         let room = ada.post("/api/chatrooms", json!({ "name": name, "roles": ["builder"] })).await;
@@ -167,25 +160,23 @@ async fn the_start_page_shows_everything_that_waits_for_its_reader() {
         assert_eq!(desk.command("start-agent", "builder").await["status"], "failed");
     }
     let given = json!({ "cookie": ada.cookie, "rooms": rooms });
-    Story::begin(&world.url(), "needs_you", &given).told().await;
+    Story::begin(program.url(), "needs_you", &given).told().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_done_can_be_taken_back_or_is_confirmed_by_a_name() {
-    let (world, model) = (World::start().await, Model::start().await);
-    let ada = world.user("ada").await;
-    let laptop = Laptop::registered(&world, &ada, &model).await;
+    let ((program, ada), model) = (Program::with("ada").await, Model::start().await);
+    let laptop = Laptop::registered(&ada, &model).await;
     let desk = Desk::new(&ada, &laptop, "claude", "ask", &["builder"]).await;
     let alias = ada.get(&format!("/api/machines/{}", laptop.id)).await.text("alias").to_owned();
     let given = json!({ "cookie": ada.cookie, "room": desk.room, "machine": laptop.id, "alias": alias });
-    Story::begin(&world.url(), "undo", &given).told().await;
+    Story::begin(program.url(), "undo", &given).told().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_keyboard_is_enough() {
-    let (world, model) = (World::start().await, Model::start().await);
-    let ada = world.user("ada").await;
-    let laptop = Laptop::start(&world, &ada, &model).await;
+    let ((program, ada), model) = (Program::with("ada").await, Model::start().await);
+    let laptop = Laptop::start(&ada, &model).await;
     let desk = Desk::new(&ada, &laptop, "claude", "ask", &["builder"]).await;
     for name in ["second", "third"] {
         ada.post("/api/chatrooms", json!({ "name": name, "roles": ["writer"] })).await;
@@ -195,7 +186,7 @@ async fn the_keyboard_is_enough() {
     desk.until_status("builder", "waiting").await;
     let alias = ada.get(&format!("/api/machines/{}", laptop.id)).await.text("alias").to_owned();
     let given = json!({ "cookie": ada.cookie, "room": desk.room, "alias": alias });
-    let mut story = Story::begin(&world.url(), "keys", &given);
+    let mut story = Story::begin(program.url(), "keys", &given);
     let follow_up = format!("/api/chatrooms/{}/agents/builder/follow-up", desk.room);
     while let Some(ask) = story.next().await {
         let sent = ada.post(&follow_up, json!({ "text": ask.with })).await;
@@ -211,9 +202,8 @@ const ECHO: &str = "#!/bin/sh\n[ \"$1\" = --version ] && { echo '2.1.0 (Claude C
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_terminal_is_typed_into_and_taken_over() {
-    let (world, model) = (World::start().await, Model::start().await);
-    let ada = world.user("ada").await;
-    let mut laptop = Laptop::registered(&world, &ada, &model).await;
+    let ((program, ada), model) = (Program::with("ada").await, Model::start().await);
+    let mut laptop = Laptop::registered(&ada, &model).await;
     laptop.program("claude", ECHO);
     laptop.start_daemon(&ada).await;
     laptop.cli_ok(&["machine", "allow", "--terminal"], None).await;
@@ -223,16 +213,15 @@ async fn a_terminal_is_typed_into_and_taken_over() {
     assert_eq!(ada.put(&path, config).await.status, 200);
     let run = desk.start("builder").await;
     let given = json!({ "cookie": ada.cookie, "room": desk.room, "run": run });
-    Story::begin(&world.url(), "terminal", &given).told().await;
+    Story::begin(program.url(), "terminal", &given).told().await;
     desk.command("stop-agent", "builder").await;
 }
 
 /// The pictures of the README, which `cargo xtask screenshots` keeps: every main screen, in light and in dark.
 #[tokio::test(flavor = "multi_thread")]
 async fn pictures() {
-    let (world, model) = (World::start().await, Model::start().await);
-    let ada = world.user("ada").await;
-    let mut laptop = Laptop::registered(&world, &ada, &model).await;
+    let ((program, ada), model) = (Program::with("ada").await, Model::start().await);
+    let mut laptop = Laptop::registered(&ada, &model).await;
     laptop.program("pi", ECHO);
     laptop.start_daemon(&ada).await;
     laptop.cli_ok(&["machine", "allow", "--terminal"], None).await;
@@ -263,7 +252,7 @@ async fn pictures() {
     let given = json!({
         "cookie": ada.cookie, "room": desk.room, "run": run, "terminal": terminal, "machine": laptop.id, "folder": folder,
     });
-    Story::begin(&world.url(), "pictures", &given).told().await;
+    Story::begin(program.url(), "pictures", &given).told().await;
     assert_eq!(std::fs::read_dir(&folder).expect("the folder").flatten().filter(is_picture).count(), 16);
     for role in roles {
         desk.command("stop-agent", role).await;
@@ -276,20 +265,18 @@ fn is_picture(file: &std::fs::DirEntry) -> bool {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_thumb_is_enough() {
-    let (world, model) = (World::start().await, Model::start().await);
-    let ada = world.user("ada").await;
-    let laptop = Laptop::start(&world, &ada, &model).await;
+    let ((program, ada), model) = (Program::with("ada").await, Model::start().await);
+    let laptop = Laptop::start(&ada, &model).await;
     let desk = Desk::new(&ada, &laptop, "claude", "ask", &["builder"]).await;
     desk.start("builder").await;
     desk.until_status("builder", "waiting").await;
-    Story::begin(&world.url(), "phone", &json!({ "cookie": ada.cookie, "name": ada.name })).told().await;
+    Story::begin(program.url(), "phone", &json!({ "cookie": ada.cookie, "name": ada.name })).told().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_page_has_a_serious_fault_for_those_who_cannot_see_it() {
-    let (world, model) = (World::start().await, Model::start().await);
-    let ada = world.user("ada").await;
-    let laptop = Laptop::start(&world, &ada, &model).await;
+    let ((program, ada), model) = (Program::with("ada").await, Model::start().await);
+    let laptop = Laptop::start(&ada, &model).await;
     let desk = Desk::new(&ada, &laptop, "claude", "ask", &["builder", "reviewer"]).await;
     let run = desk.start("builder").await;
     desk.until_status("builder", "waiting").await;
@@ -307,6 +294,6 @@ async fn no_page_has_a_serious_fault_for_those_who_cannot_see_it() {
         "/cli".to_owned(),
     ];
     let given = json!({ "cookie": ada.cookie, "room": room, "paths": paths });
-    Story::begin(&world.url(), "axe", &given).told().await;
+    Story::begin(program.url(), "axe", &given).told().await;
     desk.command("stop-agent", "builder").await;
 }

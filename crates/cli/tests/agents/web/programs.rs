@@ -6,10 +6,10 @@ use chatroom_protocol::transcript::{RunEvent, Sequenced};
 use chatroom_protocol::{Timestamp, Tool};
 use chatroom_testkit::fake_daemon::Computer;
 use chatroom_testkit::model::{Model, Reply, Rule, Turn};
-use chatroom_testkit::world::World;
 use serde_json::{Value, json};
 
 use super::browser::Story;
+use super::program::Program;
 use crate::laptop::{Desk, Laptop};
 
 const BEFORE: &str = "print(\"hello\")\n";
@@ -40,9 +40,8 @@ fn work(turn: &Turn, path: &Path) -> Reply {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_of_each_program_reads_the_same() {
-    let (world, model) = (World::start().await, Model::start().await);
-    let ada = world.user("ada").await;
-    let laptop = Laptop::start(&world, &ada, &model).await;
+    let ((program, ada), model) = (Program::with("ada").await, Model::start().await);
+    let laptop = Laptop::start(&ada, &model).await;
     laptop.cli_ok(&["machine", "allow", "--auto"], None).await;
     let path = laptop.work_dir().join("greet.py");
     let file = path.clone();
@@ -67,7 +66,7 @@ async fn a_run_of_each_program_reads_the_same() {
     });
     let folder = std::env::var("CHATROOM_SCREENSHOTS").ok();
     let given = json!({ "cookie": ada.cookie, "room": desk.room, "runs": runs, "folder": folder, "pages": pages });
-    Story::begin(&world.url(), "programs", &given).told().await;
+    Story::begin(program.url(), "programs", &given).told().await;
     for tool in tools {
         desk.command("stop-agent", tool).await;
     }
@@ -75,8 +74,7 @@ async fn a_run_of_each_program_reads_the_same() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_edit_is_drawn_as_one_however_it_is_told() {
-    let world = World::start().await;
-    let ada = world.user("ada").await;
+    let (program, ada) = Program::with("ada").await;
     let computer = Computer::register(&ada, &uuid::Uuid::new_v4().to_string(), "laptop", &[Tool::Cursor]).await;
     let room = ada.post("/api/chatrooms", json!({ "name": "desk", "roles": ["builder"] })).await;
     let room = room.text("chatroomId");
@@ -105,5 +103,5 @@ async fn an_edit_is_drawn_as_one_however_it_is_told() {
     let placed = |(seq, event)| Sequenced { seq, at: Timestamp(1_800_000_000_000), event };
     daemon.write(run, &(1..).zip(events).map(placed).collect::<Vec<_>>(), false).await;
     let given = json!({ "cookie": ada.cookie, "room": room, "run": run });
-    Story::begin(&world.url(), "edits", &given).told().await;
+    Story::begin(program.url(), "edits", &given).told().await;
 }
