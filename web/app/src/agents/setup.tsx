@@ -235,7 +235,7 @@ function Directory({ machine, value, onChange, absolute }: DirectoryProps) {
             ? `A folder that ${machine.alias} allows.`
             : allowed.length === 0
               ? `${machine.alias} allows no folder yet. chatroom machine allow FOLDER, run there, allows one.`
-              : `${machine.alias} allows ${allowed.slice(0, 3).join(', ')}${allowed.length > 3 ? ` and ${allowed.length - 3} more` : ''}, and what is in them.`
+              : `${machine.alias} allows ${allowed.slice(0, 3).join(', ')}${allowed.length > 3 ? ` and ${allowed.length - 3} more` : ''}, and what is in ${allowed.length === 1 ? 'it' : 'them'}.`
         }
       />
       <datalist id={list}>

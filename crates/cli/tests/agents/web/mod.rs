@@ -4,7 +4,7 @@ mod browser;
 mod program;
 mod programs;
 
-use chatroom_testkit::model::Model;
+use chatroom_testkit::model::{Model, Reply, Rule};
 use chatroom_testkit::world::{Client, PASSWORD};
 use serde_json::json;
 
@@ -238,10 +238,14 @@ async fn pictures() {
     let (run, terminal) = (desk.start("builder").await, desk.start("writer").await);
     desk.start("reviewer").await;
     desk.until_status("builder", "waiting").await;
-    let said = "Add **rate limiting** to the login route:\n\n- five tries a minute for an address\n- `429` with `Retry-After`\n\n\
-                [[say: A token bucket in the login route will do. First I look at what is there.]] \
-                [[run: cargo test login]]";
-    desk.say(said).await;
+    model.rule(Rule::prompt_contains("rate limiting").then_with(|_| {
+        let command = json!({ "command": "cargo test login", "description": "Run the tests of the login route" });
+        Reply::tool("Bash", command).saying("A token bucket in the login route will do. First I look at what is there.")
+    }));
+    desk.say(
+        "Add **rate limiting** to the login route:\n\n- five tries a minute for an address\n- `429` with `Retry-After`",
+    )
+    .await;
     desk.until_status("builder", "needs-you").await;
     desk.say("Then update the changelog.").await;
     for name in ["docs", "perf"] {
