@@ -227,6 +227,15 @@ impl<'a> Desk<'a> {
         self.configure_in(role, tool, mode, &self.laptop.work_dir()).await;
     }
 
+    /// Saves what a role runs in a terminal.
+    pub async fn configure_in_terminal(&self, role: &str, tool: &str, mode: &str) {
+        let path = format!("/api/machines/{}/agents/{}/{role}", self.laptop.id, self.room);
+        let folder = self.laptop.work_dir();
+        let body = json!({ "agentType": tool, "workingDir": folder, "form": "terminal", "mode": mode });
+        let saved = self.user.put(&path, body).await;
+        assert_eq!(saved.status, 200, "{}", saved.raw);
+    }
+
     /// Saves what a role runs, and where.
     pub async fn configure_in(&self, role: &str, tool: &str, mode: &str, folder: &Path) {
         let path = format!("/api/machines/{}/agents/{}/{role}", self.laptop.id, self.room);

@@ -208,9 +208,7 @@ async fn a_terminal_is_typed_into_and_taken_over() {
     laptop.start_daemon(&ada).await;
     laptop.cli_ok(&["machine", "allow", "--terminal"], None).await;
     let desk = Desk::new(&ada, &laptop, "claude", "ask", &["builder"]).await;
-    let path = format!("/api/machines/{}/agents/{}/builder", laptop.id, desk.room);
-    let config = json!({ "agentType": "claude", "workingDir": laptop.work_dir(), "form": "terminal" });
-    assert_eq!(ada.put(&path, config).await.status, 200);
+    desk.configure_in_terminal("builder", "claude", "ask").await;
     let run = desk.start("builder").await;
     let given = json!({ "cookie": ada.cookie, "room": desk.room, "run": run });
     Story::begin(program.url(), "terminal", &given).told().await;
@@ -231,10 +229,8 @@ async fn pictures() {
     let desk = Desk { user: &ada, laptop: &laptop, room: room.text("chatroomId").to_owned() };
     desk.configure("builder", "claude", "ask").await;
     desk.configure("reviewer", "opencode", "ask").await;
-    let path = format!("/api/machines/{}/agents/{}/writer", laptop.id, desk.room);
-    let config = json!({ "agentType": "pi", "workingDir": laptop.work_dir(), "form": "terminal", "mode": "auto" });
     laptop.cli_ok(&["machine", "allow", "--auto"], None).await;
-    assert_eq!(ada.put(&path, config).await.status, 200);
+    desk.configure_in_terminal("writer", "pi", "auto").await;
     let (run, terminal) = (desk.start("builder").await, desk.start("writer").await);
     desk.start("reviewer").await;
     desk.until_status("builder", "waiting").await;
@@ -280,9 +276,14 @@ async fn a_thumb_is_enough() {
 #[tokio::test(flavor = "multi_thread")]
 async fn no_page_has_a_serious_fault_for_those_who_cannot_see_it() {
     let ((program, ada), model) = (Program::with("ada").await, Model::start().await);
-    let laptop = Laptop::start(&ada, &model).await;
-    let desk = Desk::new(&ada, &laptop, "claude", "ask", &["builder", "reviewer"]).await;
-    let run = desk.start("builder").await;
+    let mut laptop = Laptop::registered(&ada, &model).await;
+    laptop.program("pi", ECHO);
+    laptop.start_daemon(&ada).await;
+    laptop.cli_ok(&["machine", "allow", "--terminal"], None).await;
+    laptop.cli_ok(&["machine", "allow", "--auto"], None).await;
+    let desk = Desk::new(&ada, &laptop, "claude", "ask", &["builder", "reviewer", "writer"]).await;
+    desk.configure_in_terminal("writer", "pi", "auto").await;
+    let (run, terminal) = (desk.start("builder").await, desk.start("writer").await);
     desk.until_status("builder", "waiting").await;
     desk.say("# Hello\n\n- a `list`\n\n```rust\nfn main() {}\n```\n[[run: touch asked.txt]]").await;
     desk.until_status("builder", "needs-you").await;
@@ -291,6 +292,7 @@ async fn no_page_has_a_serious_fault_for_those_who_cannot_see_it() {
         "/".to_owned(),
         format!("/rooms/{room}"),
         format!("/rooms/{room}/runs/{run}"),
+        format!("/rooms/{room}/runs/{terminal}"),
         "/machines".to_owned(),
         format!("/machines/{}", laptop.id),
         "/activity".to_owned(),
@@ -299,5 +301,7 @@ async fn no_page_has_a_serious_fault_for_those_who_cannot_see_it() {
     ];
     let given = json!({ "cookie": ada.cookie, "room": room, "paths": paths });
     Story::begin(program.url(), "axe", &given).told().await;
-    desk.command("stop-agent", "builder").await;
+    for role in ["builder", "writer"] {
+        desk.command("stop-agent", role).await;
+    }
 }
