@@ -13,6 +13,7 @@ import * as queries from './api/queries';
 import { SignIn } from './account/sign-in';
 import { Failed, Frame, NotFound, Root } from './frame/frame';
 import { Home } from './rooms/home';
+import { NeedsYouPage } from './rooms/needs-you';
 import { askAhead } from './runs/read';
 
 export const client = new QueryClient({
@@ -76,6 +77,8 @@ const inside = createRoute({
 
 const home = createRoute({ getParentRoute: () => inside, path: '/', component: Home });
 
+const needsYou = createRoute({ getParentRoute: () => inside, path: '/needs-you', component: NeedsYouPage });
+
 const roomRoute = createRoute({
   getParentRoute: () => inside,
   path: '/rooms/$roomId',
@@ -138,7 +141,7 @@ export const router = createRouter({
   routeTree: root.addChildren([
     signIn,
     signUp,
-    inside.addChildren([home, roomRoute, runRoute, machines, machineRoute, activity, account, cli]),
+    inside.addChildren([home, needsYou, roomRoute, runRoute, machines, machineRoute, activity, account, cli]),
   ]),
   context: { client },
   defaultPreload: 'intent',

@@ -5,7 +5,6 @@ import { Activity, CircleUser, Inbox, Laptop, Plus, Search } from 'lucide-react'
 import { useRef, useState, type ReactNode } from 'react';
 import { machines, me, rooms } from '../api/queries';
 import { IconButton } from '../ui/button';
-import { cx } from '../ui/cx';
 import { CreateRoom } from '../rooms/create';
 import { RoomLink } from '../rooms/link';
 import { waitingInAll } from '../rooms/mark';
@@ -54,7 +53,7 @@ function NeedsYou() {
   const { data } = useQuery(rooms);
   const count = waitingInAll(data);
   return (
-    <RailLink to="/" icon={<Inbox size={16} aria-hidden />}>
+    <RailLink to="/needs-you" icon={<Inbox size={16} aria-hidden />}>
       <span className="grow">Needs you</span>
       {count > 0 && <span className="rounded-full bg-amber-soft px-1.5 text-sm font-semibold text-amber">{count}</span>}
     </RailLink>
@@ -139,12 +138,11 @@ function Machines() {
   );
 }
 
-function RailLink({ to, icon, children }: { to: '/' | '/machines' | '/activity' | '/account'; icon: ReactNode; children: ReactNode }) {
+function RailLink({ to, icon, children }: { to: '/needs-you' | '/machines' | '/activity' | '/account'; icon: ReactNode; children: ReactNode }) {
   return (
     <Link
       to={to}
-      activeOptions={{ exact: to === '/' }}
-      className={cx('flex h-8 items-center gap-2 rounded-md px-2 hover:bg-hover')}
+      className="flex h-8 items-center gap-2 rounded-md px-2 hover:bg-hover"
       activeProps={{ className: 'bg-hover font-medium' }}
     >
       <span className="text-quiet">{icon}</span>

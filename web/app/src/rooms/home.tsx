@@ -17,10 +17,7 @@ import { useNarrow } from '../ui/media';
 import { CreateRoom } from './create';
 import { RoomLink } from './link';
 import { waiting } from './mark';
-import { NeedsYou } from './needs-you';
-
-/** How many rooms the start page looks into, for their agents; the list of all tells what waits in the others. */
-const LOOKED_INTO = 12;
+import { LOOKED_INTO, NeedsYou } from './needs-you';
 
 export function Home() {
   const all = useQuery(rooms);

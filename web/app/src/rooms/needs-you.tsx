@@ -1,9 +1,47 @@
 // What waits for the reader, of all rooms: agent by agent where the page knows them, else what the list of rooms says.
 
+import { useQueries, useQuery } from '@tanstack/react-query';
 import { Link } from '@tanstack/react-router';
-import type { Agent, RoomEntry } from '../api/queries';
+import { agents, rooms, type Agent, type RoomEntry } from '../api/queries';
+import { PageHead } from '../frame/frame';
+import { Problem } from '../ui/problem';
+import { Empty, Skeleton } from '../ui/states';
 import { StatusWord } from '../ui/status';
 import { waiting } from './mark';
+
+/** How many rooms are looked into, for their agents; the list of all tells what waits in the others. */
+export const LOOKED_INTO = 12;
+
+/** All of it on a page of its own, a thumb away on a phone. */
+export function NeedsYouPage() {
+  const all = useQuery(rooms);
+  const those = (all.data ?? []).filter((room) => waiting(room) > 0).toSorted((one, other) => waiting(other) - waiting(one));
+  const looked = those.slice(0, LOOKED_INTO);
+  const found = useQueries({ queries: looked.map((room) => agents(room.chatroomId)) });
+  return (
+    <>
+      <PageHead title="Needs you" />
+      <div className="min-h-0 grow overflow-y-auto">
+        {all.isPending && <Skeleton rows={3} />}
+        {all.isError && (
+          <div className="p-4">
+            <Problem error={all.error} retry={() => void all.refetch()} />
+          </div>
+        )}
+        {all.data && those.length === 0 && (
+          <Empty title="Nothing needs you">
+            <p className="text-quiet">An agent that asks, gives up, or hands its work to you is listed here.</p>
+          </Empty>
+        )}
+        {those.length > 0 && (
+          <div className="mx-auto w-full max-w-[760px] p-4">
+            <List rooms={those} agentsOf={(room) => found[looked.indexOf(room)]?.data} />
+          </div>
+        )}
+      </div>
+    </>
+  );
+}
 
 interface NeedsYouProps {
   /** Those that wait most first. */
@@ -12,6 +50,7 @@ interface NeedsYouProps {
   agentsOf: (room: RoomEntry) => Agent[] | undefined;
 }
 
+/** The same as a part of another page. */
 export function NeedsYou({ rooms, agentsOf }: NeedsYouProps) {
   const those = rooms.filter((room) => waiting(room) > 0);
   if (those.length === 0) return null;
@@ -20,17 +59,23 @@ export function NeedsYou({ rooms, agentsOf }: NeedsYouProps) {
       <h2 id="needs-you" className="mb-2 font-semibold">
         Needs you
       </h2>
-      <ul className="rounded-md border border-line bg-panel">
-        {those.flatMap((room) => {
-          const asking = agentsOf(room)?.filter(isAsking);
-          const said = words(room, asking === undefined);
-          return [
-            ...(asking ?? []).map((agent) => <Asks key={`${room.chatroomId} ${agent.role}`} room={room} agent={agent} />),
-            said && <Told key={room.chatroomId} room={room} said={said} />,
-          ];
-        })}
-      </ul>
+      <List rooms={those} agentsOf={agentsOf} />
     </section>
+  );
+}
+
+function List({ rooms, agentsOf }: NeedsYouProps) {
+  return (
+    <ul className="rounded-md border border-line bg-panel">
+      {rooms.flatMap((room) => {
+        const asking = agentsOf(room)?.filter(isAsking);
+        const said = words(room, asking === undefined);
+        return [
+          ...(asking ?? []).map((agent) => <Asks key={`${room.chatroomId} ${agent.role}`} room={room} agent={agent} />),
+          said && <Told key={room.chatroomId} room={room} said={said} />,
+        ];
+      })}
+    </ul>
   );
 }
 

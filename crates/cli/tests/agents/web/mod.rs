@@ -295,6 +295,7 @@ async fn no_page_has_a_serious_fault_for_those_who_cannot_see_it() {
         format!("/rooms/{room}/runs/{terminal}"),
         "/machines".to_owned(),
         format!("/machines/{}", laptop.id),
+        "/needs-you".to_owned(),
         "/activity".to_owned(),
         "/account".to_owned(),
         "/cli".to_owned(),

@@ -15,5 +15,7 @@ await tell(async ({ person }) => {
   await until('12 are told by their agents', async () => (await section.getByText('builder').count()) === 12);
   check('the others are', (await section.getByText('an agent gave up').count()) === given.rooms.length - 12, await section.innerText());
   const rail = page.getByRole('navigation', { name: 'Main' }).first();
-  await rail.getByRole('link', { name: `Needs you ${given.rooms.length}` }).waitFor();
+  await rail.getByRole('link', { name: `Needs you ${given.rooms.length}` }).click();
+  await page.getByRole('heading', { name: 'Needs you', level: 1 }).waitFor();
+  await until('its own page has the same', async () => (await page.locator('main').getByRole('listitem').count()) === given.rooms.length);
 });

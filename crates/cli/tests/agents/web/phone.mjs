@@ -29,8 +29,15 @@ await tell(async ({ person }) => {
   await sheet.getByRole('button', { name: 'Stop', exact: true }).first().tap();
   await sheet.getByText('Stopped').first().waitFor();
   await sheet.getByRole('button', { name: 'Close' }).tap();
-  for (const [name, title] of [['Machines', 'Machines'], ['Activity', 'Activity'], ['Account', given.name]]) {
-    await bar.getByRole('link', { name }).tap();
+  await bar.getByRole('link', { name: 'Machines' }).tap();
+  await page.getByRole('heading', { name: 'Machines', level: 1 }).waitFor();
+  await fits();
+  await bar.getByRole('link', { name: 'Needs you' }).tap();
+  await page.getByRole('heading', { name: 'Nothing needs you' }).waitFor();
+  await fits();
+  for (const [name, title] of [['Activity', 'Activity'], ['Account', given.name]]) {
+    await bar.getByRole('button', { name: 'More' }).tap();
+    await page.getByRole('menuitem', { name }).tap();
     await page.getByRole('heading', { name: title, level: 1 }).waitFor();
     await fits();
   }

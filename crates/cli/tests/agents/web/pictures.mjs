@@ -14,7 +14,7 @@ await tell(async ({ person }) => {
       async () => {
         await page.getByRole('button', { name: 'More about builder' }).click();
         await page.getByRole('menuitem', { name: 'Set up' }).click();
-        await page.getByText('and what is in them').waitFor();
+        await page.getByText('and what is in it').waitFor();
       },
     ],
     run: [`${room}/runs/${given.run}`, async () => page.getByRole('button', { name: 'Allow', exact: true }).first().waitFor()],

@@ -18,7 +18,7 @@ use crate::error::Error;
 pub(super) use html::{Page, escape};
 
 /// What the addresses of the app begin with, as its router has them.
-const ADDRESSES: [&str; 8] = ["", "account", "activity", "cli", "machines", "rooms", "sign-in", "sign-up"];
+const ADDRESSES: [&str; 9] = ["", "account", "activity", "cli", "machines", "needs-you", "rooms", "sign-in", "sign-up"];
 
 /// The pages that are not the app's.
 pub(super) fn routes() -> Router<App> {
