@@ -136,6 +136,18 @@ impl Computer {
         self.connect_with(epoch, Manner::default()).await
     }
 
+    /// As [`Computer::connect`], and returns once `owner` sees it online: that is written down a moment later.
+    pub async fn come_online(&self, owner: &Client, epoch: u64) -> FakeDaemon {
+        let daemon = self.connect(epoch).await;
+        let online = async {
+            while owner.get(&self.path()).await.body["daemonConnected"] != true {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(SOON, online).await.expect("it is online soon");
+        daemon
+    }
+
     /// As [`Computer::connect`], behaving as told.
     pub async fn connect_with(&self, epoch: u64, manner: Manner) -> FakeDaemon {
         let daemon = self.serve(epoch, manner).await;

@@ -30,7 +30,7 @@ impl Story {
         let ada = world.user("ada").await;
         let desk = Desk::of(&world, &ada).await;
         let laptop = Computer::register(&ada, LAPTOP, "laptop", &[Tool::Claude, Tool::Pi]).await;
-        let daemon = laptop.connect(1).await;
+        let daemon = laptop.come_online(&ada, 1).await;
         let room = desk.run("room create hello --role builder --role reviewer").await.exits(0).out.trim().to_owned();
         Self { world, ada, desk, laptop, daemon, room }
     }
@@ -118,7 +118,7 @@ async fn what_is_missing_for_a_start_is_named() {
 async fn with_several_machines_one_must_be_named() {
     let story = Story::begin().await;
     let tower = Computer::register(&story.ada, TOWER, "tower", &[Tool::Claude]).await;
-    let _daemon = tower.connect(1).await;
+    let _daemon = tower.come_online(&story.ada, 1).await;
     let line = story.line("start", "--tool=claude --working-dir=/srv/app");
     let several = story.desk.run(&line).await.exits(1);
     for part in ["--machine", "laptop", "tower", "online", LAPTOP] {
