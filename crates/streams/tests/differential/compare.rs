@@ -129,6 +129,9 @@ pub fn known(request: &Request, answers: &[Answer; 2]) -> Option<&'static str> {
         (200, 200) if is_json(&ours.body) && !is_json(&theirs.body) => {
             Some("a fork some messages behind an offset ends within one with them, if that has a comma of its own")
         }
+        (409, 409) if ours.header("stream-closed").is_some() && theirs.header("stream-closed").is_none() => Some(
+            "of a stream that is closed and a wrong content type, which is told first: as the protocol has it, closed",
+        ),
         (theirs, ours) if theirs == ours => None,
         (400, _) | (_, 400) if both_refuse => {
             Some("of a stream that refuses anyway and a request that makes no sense, which is told first")
@@ -138,6 +141,9 @@ pub fn known(request: &Request, answers: &[Answer; 2]) -> Option<&'static str> {
         _ if both_refuse => Some("of two things wrong with a stream to make or its source, which is told first"),
         (400, 201) if is_told("stream-fork-sub-offset") => {
             Some("no messages behind the beginning of an empty source is a place to fork at for us")
+        }
+        (409, 200) if is_told("stream-expires-at") => {
+            Some("an end of its life that is the same moment, told for another zone, is the same to us")
         }
         (409, 200) if is_told("stream-forked-from") => {
             Some("a fork at the tail of its source, asked for again when that has grown, is the same to us")

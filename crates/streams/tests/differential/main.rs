@@ -76,7 +76,8 @@ fn run(seed: u64, sides: &Sides, tally: &mut Tally) -> Result<(), String> {
         };
         *tally.known.entry(reason).or_default() += 1;
         if answers.iter().any(|answer| answer.status < 400) {
-            // From here on the two may hold different things.
+            // From here on the two may hold different things, and what only one of them has holds nothing else.
+            sides.ask(&request.deleting(), &story);
             story.abandon(&request);
         }
     }

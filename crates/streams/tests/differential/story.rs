@@ -258,6 +258,11 @@ impl Story {
 }
 
 impl Request {
+    /// Returns the request that deletes its stream.
+    pub fn deleting(&self) -> Self {
+        Self { method: "DELETE", query: Vec::new(), headers: Vec::new(), body: Vec::new(), ..*self }
+    }
+
     /// Whether the answer goes on as long as the stream.
     pub fn is_live(&self) -> bool {
         self.query.iter().any(|(name, part)| *name == "live" && matches!(part, Part::Text(text) if text == "sse"))
