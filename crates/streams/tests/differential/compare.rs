@@ -137,6 +137,9 @@ pub fn known(request: &Request, answers: &[Answer; 2]) -> Option<&'static str> {
             Some("of a stream that refuses anyway and a request that makes no sense, which is told first")
         }
         (200, 304) if is_told("if-none-match") => Some("a long poll for what one has is answered 304 by us"),
+        (409, 204) if is_told("producer-id") && ours.header("stream-closed").is_some() => {
+            Some("what closed a stream, sent again without closing it, is a duplicate to us")
+        }
         _ if request.method != "PUT" => None,
         _ if both_refuse => Some("of two things wrong with a stream to make or its source, which is told first"),
         (400, 201) if is_told("stream-fork-sub-offset") => {
