@@ -139,7 +139,6 @@ impl Shared {
     /// Shows readers what has become durable.
     pub fn publish(&self, news: &mut Vec<News>) {
         let now = self.options.clock.now();
-        let mut added = 0;
         let mut dirty = Vec::new();
         for item in news.drain(..) {
             match item {
@@ -149,9 +148,10 @@ impl Shared {
                 }
                 News::Grown { stream, content, close } => {
                     stream.touch(now);
+                    // Before it is shown: the flusher may have written it, and taken it off again, a moment later.
+                    self.unwritten.fetch_add(content.bytes.len() as u64, Ordering::Relaxed);
                     let mut visible = stream.visible();
                     visible.grow(&content, close);
-                    added += content.bytes.len() as u64;
                     if !content.bytes.is_empty() && !std::mem::replace(&mut visible.is_listed, true) {
                         dirty.push(stream.clone());
                     }
@@ -172,11 +172,10 @@ impl Shared {
                 News::Trimmed { stream, before } => stream.visible().trim(before),
             }
         }
-        let unwritten = self.unwritten.fetch_add(added, Ordering::Relaxed) + added;
         if !dirty.is_empty() {
             self.chores().dirty.append(&mut dirty);
         }
-        if unwritten >= self.options.flush_bytes {
+        if self.unwritten.load(Ordering::Relaxed) >= self.options.flush_bytes {
             self.chore.notify_all();
         }
     }

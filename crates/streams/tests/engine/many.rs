@@ -73,12 +73,14 @@ async fn a_reader_sees_an_append_whole_or_not_at_all() {
     });
     let mut seen = 0;
     while seen < 60 * SIZE {
+        let is_all = writing.is_finished();
         let read = read_all(&engine, "a");
         assert!(read.len() >= seen && read.len().is_multiple_of(SIZE), "{} bytes after {seen}", read.len());
         for (number, part) in read.chunks(SIZE).enumerate() {
             assert!(part.iter().all(|byte| usize::from(*byte) == number), "append {number} is mixed up");
         }
         seen = read.len();
+        assert!(!is_all || seen == 60 * SIZE, "the writer ended after {seen} bytes");
         tokio::task::yield_now().await;
     }
     writing.await.expect("a writer");
