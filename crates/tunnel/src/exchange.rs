@@ -1,8 +1,7 @@
-//! One request and its answer over an HTTP/2 connection.
+//! One request and its answer over a connection.
 //!
-//! h2 itself, without hyper's client around it: that one passes a request through a queue and two tasks, and the
-//! queue alone is 8 kB of every tunnel. Here the caller's own task says the request and hears the answer. Only a body
-//! that is not there at once gets a task of its own.
+//! The caller's own task says the request and hears the answer. Only a body that is not there at once gets a task of
+//! its own.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -10,13 +9,12 @@ use std::task::{Context, Poll, ready};
 
 use axum::body::{Body, Bytes};
 use futures_util::FutureExt as _;
-use h2::client::SendRequest;
-use h2::{Reason, RecvStream, SendStream};
 use http::{Request, Response, header};
 use hyper::body::{Body as _, Frame, SizeHint};
 use hyper::rt::Executor as _;
 use tokio::sync::oneshot;
 
+use crate::http2::{Http2Error, Reason, Receiving, Requests, Sending, Unopened};
 use crate::tether::Tether;
 
 /// Why there is no answer.
@@ -26,38 +24,33 @@ pub(crate) enum Failed {
     /// The connection has no numbers left for streams.
     Exhausted,
     /// The request was on its way.
-    Sent(h2::Error),
+    Sent(Http2Error),
 }
 
 /// Sends a request and returns the answer once its headers are there. What is not sent by then goes on in `tasks`.
 pub(crate) async fn exchange(
-    sender: SendRequest<Bytes>,
+    requests: Requests,
     tasks: &Tether,
     request: Request<Body>,
 ) -> Result<Response<Body>, Failed> {
-    let mut sender = sender.ready().await.map_err(|error| unready(&error))?;
     let (mut head, body) = request.into_parts();
     let ended = body.is_end_stream();
     if let Some(length) = body.size_hint().exact().filter(|_| !ended) {
         head.headers.entry(header::CONTENT_LENGTH).or_insert(length.into());
     }
-    let (answer, stream) = sender.send_request(Request::from_parts(head, ()), ended).map_err(Failed::Sent)?;
-    // Not kept while the answer is waited for: the connection lives as long as its links.
-    drop(sender);
-    let sending = if ended { None } else { send(tasks, body, stream) };
-    let (head, stream) = answer.await.map_err(Failed::Sent)?.into_parts();
+    let (sending, stream) = requests.open(&head, ended).await.map_err(|unopened| match unopened {
+        Unopened::Closed => Failed::Unsent,
+        Unopened::Exhausted => Failed::Exhausted,
+    })?;
+    let sending = sending.and_then(|sending| send(tasks, body, sending));
+    let head = stream.answer().await.map_err(Failed::Sent)?;
     let length = head.headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
     Ok(Response::from_parts(head, Body::new(Answer { stream, left: length, sending })))
 }
 
-/// h2 knows three reasons: a goodbye, a broken connection, and that every number has been used.
-fn unready(error: &h2::Error) -> Failed {
-    if error.reason().is_none() && !error.is_io() { Failed::Exhausted } else { Failed::Unsent }
-}
-
 /// Sends a body, at once if it is all there. Otherwise a task goes on with it, until what is returned is dropped
 /// without a word.
-fn send(tasks: &Tether, body: Body, stream: SendStream<Bytes>) -> Option<oneshot::Sender<()>> {
+fn send(tasks: &Tether, body: Body, stream: Sending) -> Option<oneshot::Sender<()>> {
     let mut sent = Box::pin(pour(body, stream));
     if sent.as_mut().now_or_never().is_some() {
         return None;
@@ -74,39 +67,47 @@ fn send(tasks: &Tether, body: Body, stream: SendStream<Bytes>) -> Option<oneshot
 }
 
 /// Pours a body into a stream, as fast as the peer takes it, until one of them ends.
-async fn pour(mut body: Body, mut stream: SendStream<Bytes>) {
-    if let Err(error) = poured(&mut body, &mut stream).await {
+async fn pour(mut body: Body, stream: Sending) {
+    if let Err(error) = poured(&mut body, &stream).await {
         tracing::debug!(%error, "the body of a request was not sent whole");
     }
 }
 
-async fn poured(body: &mut Body, stream: &mut SendStream<Bytes>) -> Result<(), h2::Error> {
+async fn poured(body: &mut Body, stream: &Sending) -> Result<(), Http2Error> {
     loop {
-        let frame = poll_fn(|cx| match stream.poll_reset(cx)? {
-            Poll::Ready(reason) => Poll::Ready(Err(reason.into())),
-            Poll::Pending => Pin::new(&mut *body).poll_frame(cx).map(Ok::<_, h2::Error>),
+        let frame = poll_fn(|cx| {
+            if let Poll::Ready(frame) = Pin::new(&mut *body).poll_frame(cx) {
+                return Poll::Ready(Ok(frame));
+            }
+            // It comes later: the head need not wait for it.
+            stream.begin();
+            stream.poll_refused(cx).map(Err)
         });
         match frame.await? {
-            None => return stream.send_data(Bytes::new(), true),
+            None => {
+                stream.send(Bytes::new(), true);
+                return Ok(());
+            }
             Some(Err(error)) => {
                 tracing::debug!(%error, "the body of a request broke off");
-                stream.send_reset(Reason::INTERNAL_ERROR);
+                stream.reset(Reason::INTERNAL_ERROR);
                 return Ok(());
             }
             Some(Ok(frame)) => match frame.into_data() {
                 Ok(bytes) => {
-                    let last = body.is_end_stream();
+                    let is_last = body.is_end_stream();
                     if !bytes.is_empty() {
-                        room(stream).await?;
+                        stream.room().await?;
                     }
-                    stream.send_data(bytes, last)?;
-                    if last {
+                    stream.send(bytes, is_last);
+                    if is_last {
                         return Ok(());
                     }
                 }
                 Err(frame) => {
                     if let Ok(trailers) = frame.into_trailers() {
-                        return stream.send_trailers(trailers);
+                        stream.send_trailers(trailers);
+                        return Ok(());
                     }
                 }
             },
@@ -114,25 +115,9 @@ async fn poured(body: &mut Body, stream: &mut SendStream<Bytes>) -> Result<(), h
     }
 }
 
-/// Waits until the peer takes something. A little is asked for: h2 asks for the rest once it has it.
-async fn room(stream: &mut SendStream<Bytes>) -> Result<(), h2::Error> {
-    stream.reserve_capacity(1);
-    while stream.capacity() == 0 {
-        let more = poll_fn(|cx| match stream.poll_reset(cx)? {
-            Poll::Ready(reason) => Poll::Ready(Some(Err(reason.into()))),
-            Poll::Pending => stream.poll_capacity(cx),
-        });
-        match more.await {
-            Some(more) => drop(more?),
-            None => return Err(Reason::STREAM_CLOSED.into()),
-        }
-    }
-    Ok(())
-}
-
 /// The body of an answer, as it comes.
 struct Answer {
-    stream: RecvStream,
+    stream: Receiving,
     /// How much is still to come, where its headers say so.
     left: Option<u64>,
     /// Dropped with this, it ends a request that is still being sent.
@@ -142,9 +127,7 @@ struct Answer {
 impl Drop for Answer {
     fn drop(&mut self) {
         // Read to its end: what is still being sent may go on, for some answer first and listen then.
-        if self.stream.is_end_stream()
-            && let Some(sending) = self.sending.take()
-        {
+        if let Some(sending) = self.sending.take_if(|_| self.stream.is_at_end()) {
             // It may be done.
             let _ = sending.send(());
         }
@@ -153,36 +136,28 @@ impl Drop for Answer {
 
 impl hyper::body::Body for Answer {
     type Data = Bytes;
-    type Error = h2::Error;
+    type Error = Http2Error;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, h2::Error>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Http2Error>>> {
         let this = &mut *self;
-        match ready!(this.stream.poll_data(cx)) {
-            Some(Ok(bytes)) => {
-                this.stream.flow_control().release_capacity(bytes.len())?;
+        Poll::Ready(match ready!(this.stream.poll_data(cx)) {
+            Ok(Some(bytes)) => {
                 this.left = this.left.map(|left| left.saturating_sub(bytes.len() as u64));
-                return Poll::Ready(Some(Ok(Frame::data(bytes))));
+                Some(Ok(Frame::data(bytes)))
             }
-            // The peer has said all it wanted to, and does not want to hear more.
-            Some(Err(error)) if error.reason() == Some(Reason::NO_ERROR) => {}
-            Some(Err(error)) => return Poll::Ready(Some(Err(error))),
-            None => {
-                if let Some(trailers) = ready!(this.stream.poll_trailers(cx)).transpose() {
-                    return Poll::Ready(Some(trailers.map(Frame::trailers)));
-                }
-            }
-        }
-        Poll::Ready(None)
+            Ok(None) => this.stream.take_trailers().map(|trailers| Ok(Frame::trailers(trailers))),
+            Err(error) => Some(Err(error)),
+        })
     }
 
     fn is_end_stream(&self) -> bool {
-        self.stream.is_end_stream()
+        self.stream.is_at_end()
     }
 
     fn size_hint(&self) -> SizeHint {
         match self.left {
             Some(left) => SizeHint::with_exact(left),
-            None if self.stream.is_end_stream() => SizeHint::with_exact(0),
+            None if self.stream.is_at_end() => SizeHint::with_exact(0),
             None => SizeHint::default(),
         }
     }

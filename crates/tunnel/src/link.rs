@@ -4,43 +4,29 @@ use std::fmt;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
-use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::body::{Body, Bytes};
+use axum::body::Body;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use h2::client::{Builder, SendRequest};
-use h2::{Ping, PingPong};
-use http::uri::{Authority, Scheme};
-use http::{Request, Response, Uri, Version};
+use http::{Request, Response};
 use tokio::time::{Instant, sleep_until};
-use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::exchange::{self, Failed};
-use crate::settings::{FRAME, HEADER_TABLE, HEADERS, SEND_BUFFER, STREAMS, Settings};
+use crate::http2::{Connection, Http2Error, Over, Pings, Reason, Requests};
+use crate::settings::Settings;
 use crate::stream::Stream;
 use crate::tether::Tether;
 use crate::watch::{Ending, Watch, Watched};
-
-/// The authority of a request that names none: HTTP/2 wants one.
-const AUTHORITY: Authority = Authority::from_static("tunnel");
 
 /// A connection down which requests are sent; clones share it.
 ///
 /// When the last clone goes, the connection closes once its requests are done.
 #[derive(Clone)]
 pub struct Link {
-    // First, so that it is gone when the last of those who share it are told to be.
-    sender: SendRequest<Bytes>,
-    shared: Arc<Shared>,
-}
-
-struct Shared {
+    requests: Requests,
     tether: Tether,
-    /// Wakes the driver when the last link is gone: h2 does not.
-    _gone: DropGuard,
 }
 
 /// Why a request got no answer.
@@ -51,10 +37,7 @@ pub enum LinkError {
     Closed,
     /// The request was on its way: whether the peer acted on it is unknown.
     #[error("the tunnel broke off before the answer came")]
-    Interrupted(#[source] h2::Error),
-    /// The request cannot be said in HTTP/2.
-    #[error("the request cannot be sent")]
-    Unsendable(#[source] http::Error),
+    Interrupted(#[source] Http2Error),
 }
 
 /// Why no link came to be.
@@ -66,9 +49,6 @@ pub enum ConnectError {
     /// The connection ended first.
     #[error("the connection ended before the tunnel began")]
     Lost(#[source] hyper::Error),
-    /// The first words of HTTP/2 could not be said.
-    #[error("the tunnel could not begin")]
-    Refused(#[source] h2::Error),
 }
 
 /// Why a link ended.
@@ -83,7 +63,7 @@ pub enum Closed {
     /// The network failed.
     Broken(io::Error),
     /// The peer said something that is not HTTP/2.
-    Protocol(h2::Error),
+    Protocol(Http2Error),
 }
 
 impl fmt::Display for Closed {
@@ -114,39 +94,27 @@ impl Future for Driver {
 
 impl Link {
     /// Takes a byte stream on which the peer serves HTTP/2.
-    pub async fn over(stream: impl Stream, settings: Settings) -> Result<(Self, Driver), ConnectError> {
+    pub fn over(stream: impl Stream, settings: Settings) -> (Self, Driver) {
         let (stream, watch) = Watched::new(Box::new(stream), settings.patience());
-        let (sender, mut conn) =
-            builder(&settings).handshake::<_, Bytes>(stream).await.map_err(ConnectError::Refused)?;
-        let pings = conn.ping_pong();
+        let (requests, connection) = Connection::new(stream, settings);
         let tether = Tether::default();
         let guard = tether.guard();
-        let gone = CancellationToken::new();
-        let shared = Arc::new(Shared { tether: tether.clone(), _gone: gone.clone().drop_guard() });
-        let links = Arc::downgrade(&shared);
+        let link = Self { requests, tether: tether.clone() };
         let driver = async move {
             let _guard = guard;
-            let run = {
-                let aside = async {
-                    // Once it is woken, the connection sees for itself that no link is left.
-                    let woken = gone.cancelled().then(|()| std::future::pending::<()>());
-                    tokio::join!(keep_alive(pings, &watch, settings.keep_alive_interval), woken)
-                };
-                tokio::select! {
-                    biased;
-                    () = tether.severed() => Ok(()),
-                    run = &mut conn => run,
-                    _ = aside => Ok(()),
-                }
+            let pings = connection.pings();
+            let closed = tokio::select! {
+                biased;
+                () = tether.severed() => Closed::Here,
+                run = connection => why(run, &watch),
+                () = keep_alive(&pings, &watch, settings.keep_alive_interval) => Closed::Here,
             };
-            let closed = if tether.is_cut() { Closed::Here } else { why(run, &watch, &links) };
             // Whatever still wants to send has nobody to send to.
-            drop(conn);
             tether.cut();
             tether.ended().await;
             closed
         };
-        Ok((Self { sender, shared }, Driver(driver.boxed())))
+        (link, Driver(driver.boxed()))
     }
 
     /// Sends a request and returns the answer as soon as its headers are there.
@@ -155,8 +123,7 @@ impl Link {
     /// resets this one stream. There is no time limit of its own, but a peer that
     /// freezes ends the link.
     pub async fn request(&self, request: Request<Body>) -> Result<Response<Body>, LinkError> {
-        let request = addressed(request).map_err(LinkError::Unsendable)?;
-        match exchange::exchange(self.sender.clone(), &self.shared.tether, request).await {
+        match exchange::exchange(self.requests.clone(), &self.tether, request).await {
             Ok(response) => Ok(response),
             Err(Failed::Unsent) => Err(LinkError::Closed),
             Err(Failed::Exhausted) => {
@@ -164,19 +131,22 @@ impl Link {
                 self.close();
                 Err(LinkError::Closed)
             }
-            Err(Failed::Sent(error)) if refused(&error) => Err(LinkError::Closed),
+            // Neither kind was acted on.
+            Err(Failed::Sent(Http2Error::GoAway(_) | Http2Error::Reset(Reason::REFUSED_STREAM))) => {
+                Err(LinkError::Closed)
+            }
             Err(Failed::Sent(error)) => Err(LinkError::Interrupted(error)),
         }
     }
 
     /// Ends the connection now, with whatever it carries.
     pub fn close(&self) {
-        self.shared.tether.cut();
+        self.tether.cut();
     }
 
     /// Returns whether no request can be sent any more.
     pub fn is_closed(&self) -> bool {
-        self.shared.tether.is_cut() || matches!(self.sender.clone().ready().now_or_never(), Some(Err(_)))
+        self.tether.is_cut() || self.requests.is_closing()
     }
 }
 
@@ -186,68 +156,28 @@ impl fmt::Debug for Link {
     }
 }
 
-fn builder(settings: &Settings) -> Builder {
-    let mut builder = Builder::new();
-    builder
-        .enable_push(false)
-        .initial_window_size(settings.stream_window)
-        .initial_connection_window_size(settings.connection_window)
-        .initial_max_send_streams(STREAMS as usize)
-        .max_frame_size(FRAME)
-        .max_header_list_size(HEADERS)
-        .header_table_size(HEADER_TABLE)
-        .max_send_buffer_size(SEND_BUFFER)
-        .max_concurrent_reset_streams(STREAMS as usize)
-        // h2 counts these over the whole life of a connection, and each cancelled
-        // download may leave one: a tunnel that lives for weeks would be closed.
-        .max_local_error_reset_streams(None);
-    builder
-}
-
 /// Makes the peer speak whenever it was quiet for `interval`. What follows from its silence is up to [`Watched`].
-async fn keep_alive(pings: Option<PingPong>, watch: &Watch, interval: Duration) {
-    // Only whoever asks a second time gets none.
-    let Some(mut pings) = pings else { return std::future::pending().await };
+async fn keep_alive(pings: &Pings, watch: &Watch, interval: Duration) {
+    let mut asked = watch.heard();
     loop {
-        let due = watch.heard() + interval;
+        let due = watch.heard().max(asked) + interval;
         if Instant::now() < due {
             sleep_until(due).await;
-        } else if pings.ping(Ping::opaque()).await.is_err() {
-            // The connection is over, and tells why itself.
-            std::future::pending::<()>().await;
+        } else {
+            pings.ping();
+            asked = Instant::now();
         }
     }
 }
 
-/// Completes the address of a request, which HTTP/2 wants whole.
-fn addressed(request: Request<Body>) -> Result<Request<Body>, http::Error> {
-    let (mut head, body) = request.into_parts();
-    let mut uri = head.uri.into_parts();
-    uri.scheme.get_or_insert(Scheme::HTTP);
-    uri.authority.get_or_insert(AUTHORITY);
-    uri.path_and_query.get_or_insert(http::uri::PathAndQuery::from_static("/"));
-    head.uri = Uri::from_parts(uri)?;
-    head.version = Version::HTTP_2;
-    Ok(Request::from_parts(head, body))
-}
-
-/// Returns whether the peer said that it did not act on the request.
-fn refused(error: &h2::Error) -> bool {
-    error.is_remote()
-        && match error.reason() {
-            Some(h2::Reason::REFUSED_STREAM) => error.is_reset(),
-            // h2 hands a goodbye only to streams the peer did not take.
-            Some(h2::Reason::NO_ERROR) => error.is_go_away(),
-            _ => false,
+fn why(run: Result<Over, Http2Error>, watch: &Watch) -> Closed {
+    match (run, watch.ending()) {
+        (Ok(Over::Here), _) => Closed::Here,
+        (Ok(Over::ByPeer), _) | (Err(Http2Error::Lost), Some(Ending::Finished) | None) => Closed::ByPeer,
+        (Err(Http2Error::Lost), Some(Ending::Silent)) => Closed::Silent,
+        (Err(Http2Error::Lost), Some(Ending::Failed(error))) => {
+            Closed::Broken(io::Error::new(error.kind(), error.to_string()))
         }
-}
-
-fn why(run: Result<(), h2::Error>, watch: &Watch, links: &Weak<Shared>) -> Closed {
-    match (watch.ending(), run) {
-        (Some(Ending::Silent), _) => Closed::Silent,
-        (Some(Ending::Failed(error)), _) => Closed::Broken(io::Error::new(error.kind(), error.to_string())),
-        (None, Ok(())) if links.strong_count() == 0 => Closed::Here,
-        (Some(Ending::Finished), _) | (None, Ok(())) => Closed::ByPeer,
-        (None, Err(error)) => Closed::Protocol(error),
+        (Err(error), _) => Closed::Protocol(error),
     }
 }

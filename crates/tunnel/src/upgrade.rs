@@ -58,10 +58,10 @@ impl Pending {
     pub async fn connect(self, settings: Settings) -> Result<(Link, Driver), ConnectError> {
         let handover = async {
             let stream = TokioIo::new(self.upgrade.await.map_err(ConnectError::Lost)?);
-            match self.form {
-                Form::Upgrade => Link::over(stream, settings).await,
-                Form::WebSocket => Link::over(WebSocket::new(stream, Role::Granted), settings).await,
-            }
+            Ok(match self.form {
+                Form::Upgrade => Link::over(stream, settings),
+                Form::WebSocket => Link::over(WebSocket::new(stream, Role::Granted), settings),
+            })
         };
         timeout(HANDOVER, handover).await.unwrap_or(Err(ConnectError::TimedOut))
     }

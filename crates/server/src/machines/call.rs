@@ -132,7 +132,7 @@ impl Peer {
             .header(header::AUTHORIZATION, proof)
             .header(header::CONTENT_TYPE, "application/json")
             .body(body)
-            .map_err(LinkError::Unsendable)?;
+            .map_err(|error| CallError::Unreadable(error.to_string()))?;
         Ok(self.link.request(request).await?)
     }
 }

@@ -12,7 +12,7 @@ async fn link_to(name: &'static str) -> Link {
     let (near, far) = tokio::io::duplex(64 * 1024);
     let router = Router::new().route("/name", get(move || async move { name }));
     tokio::spawn(Conn::over(far, HeaderMap::new()).serve(router, std::future::pending()));
-    let (link, driver) = Link::over(near, Settings::default()).await.unwrap();
+    let (link, driver) = Link::over(near, Settings::default());
     tokio::spawn(driver);
     link
 }
