@@ -61,7 +61,11 @@ impl Requests {
 
     /// Writes a request down, as soon as the peer allows one more. Unless it `ended` with its head, it leaves with the
     /// first of its body, or when it is told to.
-    pub(crate) async fn open(self, head: &request::Parts, ended: bool) -> Result<(Option<Sending>, Receiving), Unopened> {
+    pub(crate) async fn open(
+        self,
+        head: &request::Parts,
+        ended: bool,
+    ) -> Result<(Option<Sending>, Receiving), Unopened> {
         let Self(asking) = self;
         let shared = asking.0.clone();
         let slot = shared.slots.acquire().await.map_err(|_| Unopened::Closed)?;

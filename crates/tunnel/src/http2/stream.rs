@@ -9,6 +9,7 @@ use http::{HeaderMap, response};
 
 use super::error::{Http2Error, Reason};
 use super::shared::Shared;
+use super::streams::Streams;
 
 /// The body of a request on its way. Dropped before its end, it ends the stream.
 pub(crate) struct Sending {
@@ -29,7 +30,7 @@ impl Sending {
 
     /// Has the head of the request sent, whatever becomes of the body.
     pub(crate) fn begin(&self) {
-        self.shared.with(|streams| streams.begin());
+        self.shared.with(Streams::begin);
     }
 
     /// Waits until the peer takes some more.

@@ -8,7 +8,7 @@ use http::HeaderMap;
 use crate::world::{ask, soon, text};
 
 /// A link to a daemon that says its name.
-async fn link_to(name: &'static str) -> Link {
+fn link_to(name: &'static str) -> Link {
     let (near, far) = tokio::io::duplex(64 * 1024);
     let router = Router::new().route("/name", get(move || async move { name }));
     tokio::spawn(Conn::over(far, HeaderMap::new()).serve(router, std::future::pending()));
@@ -25,9 +25,9 @@ async fn name(links: &Links<&str>, key: &'static str) -> String {
 #[tokio::test]
 async fn the_end_of_an_old_link_leaves_its_successor() {
     let links = Links::default();
-    let (old, replaced) = links.insert("laptop", link_to("old").await);
+    let (old, replaced) = links.insert("laptop", link_to("old"));
     assert!(replaced.is_none());
-    let (new, replaced) = links.insert("laptop", link_to("new").await);
+    let (new, replaced) = links.insert("laptop", link_to("new"));
     let replaced = replaced.unwrap();
     assert!(new > old);
     assert_eq!(links.len(), 1);
@@ -49,8 +49,8 @@ async fn the_end_of_an_old_link_leaves_its_successor() {
 #[tokio::test]
 async fn keys_do_not_share_links() {
     let links = Links::default();
-    let (laptop, _) = links.insert("laptop", link_to("laptop").await);
-    links.insert("tower", link_to("tower").await);
+    let (laptop, _) = links.insert("laptop", link_to("laptop"));
+    links.insert("tower", link_to("tower"));
     let mut keys = links.keys();
     keys.sort_unstable();
     assert_eq!(keys, ["laptop", "tower"]);

@@ -40,12 +40,11 @@ pub(super) fn put_indexed(out: &mut impl BufMut, number: usize) {
 /// Packs a field. One that is `secret` is never to be kept by whoever passes it on.
 pub(super) fn put(out: &mut impl BufMut, name: &str, value: &[u8], secret: bool) {
     let first = if secret { 0x10 } else { 0 };
-    match number(name) {
-        Some(number) => integer(out, first, 4, number),
-        None => {
-            out.put_u8(first);
-            string(out, name.as_bytes());
-        }
+    if let Some(number) = number(name) {
+        integer(out, first, 4, number);
+    } else {
+        out.put_u8(first);
+        string(out, name.as_bytes());
     }
     string(out, value);
 }
@@ -198,13 +197,13 @@ mod tests {
     #[test]
     fn what_is_not_hpack_is_refused() {
         for block in [
-            &[0x80][..],                               // number 0
-            &[0xbe],                                   // number 62: the table is empty
-            &[0x3f, 0x01],                             // a table of 32 bytes
-            &[0x82, 0x20],                             // the table's size, late
-            &[0x00, 0x05, b'a'],                       // a name cut off
-            &[0x00, 0x01, b'a', 0x7f],                 // a length cut off
-            &[0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 01], // an endless number
+            &[0x80][..],                              // number 0
+            &[0xbe],                                  // number 62: the table is empty
+            &[0x3f, 0x01],                            // a table of 32 bytes
+            &[0x82, 0x20],                            // the table's size, late
+            &[0x00, 0x05, b'a'],                      // a name cut off
+            &[0x00, 0x01, b'a', 0x7f],                // a length cut off
+            &[0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 1], // an endless number
         ] {
             assert_eq!(read(block, 1000), Err(Unreadable::Nonsense), "{block:x?}");
         }

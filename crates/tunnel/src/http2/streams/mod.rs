@@ -11,7 +11,7 @@ use std::task::Waker;
 
 use tokio::sync::Semaphore;
 
-use self::one::Stream;
+use self::one::{Progress, Stream};
 use self::window::{Outgoing, Window};
 use super::error::{Http2Error, Reason};
 use super::frame::{self, Head, SMALLEST_MOST, WINDOW, flag, kind, setting};
@@ -27,7 +27,7 @@ pub(super) struct Streams {
     settings: Settings,
     /// What leaves before any body.
     pub(super) outbox: Outbox,
-    streams: HashMap<u32, Stream>,
+    by_id: HashMap<u32, Stream>,
     /// Whose turn it is to send, one frame at a time.
     sending: VecDeque<u32>,
     next: u32,
@@ -82,7 +82,7 @@ impl Streams {
         Self {
             settings,
             outbox,
-            streams: HashMap::new(),
+            by_id: HashMap::new(),
             sending: VecDeque::new(),
             next: 1,
             open: 0,
@@ -145,7 +145,7 @@ impl Streams {
 
     /// Notes what follows from a stream's having ended, if it has.
     fn settle(&mut self, id: u32) {
-        let Some(stream) = self.streams.get_mut(&id).filter(|stream| stream.is_closed()) else { return };
+        let Some(stream) = self.by_id.get_mut(&id).filter(|stream| stream.is_closed()) else { return };
         if std::mem::take(&mut stream.has_slot) {
             self.open -= 1;
             match self.owed.checked_sub(1) {
@@ -156,24 +156,24 @@ impl Streams {
                 self.stir();
             }
         }
-        if self.streams.get(&id).is_some_and(|stream| stream.holders == 0) {
-            self.streams.remove(&id);
-            if self.streams.is_empty() {
+        if self.by_id.get(&id).is_some_and(|stream| stream.holders == 0) {
+            self.by_id.remove(&id);
+            if self.by_id.is_empty() {
                 // At rest, it holds no memory.
-                self.streams = HashMap::new();
+                self.by_id = HashMap::new();
                 self.sending = VecDeque::new();
             }
         }
     }
 
     fn take_turns(&mut self, id: u32) {
-        if let Some(stream) = self.streams.get_mut(&id)
-            && !stream.is_in_turn
-            && !stream.is_sent
+        if let Some(stream) = self.by_id.get_mut(&id)
+            && !stream.out.is_in_turn
+            && !stream.out.is_sent()
             && stream.failed.is_none()
-            && (stream.is_said || !stream.queue.is_empty())
+            && (stream.out.is_said() || !stream.out.queue.is_empty())
         {
-            stream.is_in_turn = true;
+            stream.out.is_in_turn = true;
             self.sending.push_back(id);
         }
     }
@@ -193,48 +193,50 @@ impl Streams {
         std::mem::swap(out, &mut self.outbox);
         while out.len() < BATCH {
             let Some(id) = self.sending.pop_front() else { return };
-            let Some(stream) = self.streams.get_mut(&id) else { continue };
-            stream.is_in_turn = false;
+            let Some(stream) = self.by_id.get_mut(&id) else { continue };
+            stream.out.is_in_turn = false;
             if stream.failed.is_some() {
                 continue;
             }
-            if let Some(first) = stream.queue.front_mut() {
+            if let Some(first) = stream.out.queue.front_mut() {
                 if self.out.window <= 0 {
                     // Everybody waits; whose turn it is has it first.
-                    stream.is_in_turn = true;
+                    stream.out.is_in_turn = true;
                     self.sending.push_front(id);
                     return;
                 }
                 // Without a window its turn comes when the peer opens one.
-                let Ok(room) = usize::try_from(stream.window.min(self.out.window)) else { continue };
+                let Ok(room) = usize::try_from(stream.out.window.min(self.out.window)) else { continue };
                 let length = first.len().min(room).min(self.out.frame);
                 if length == 0 {
                     continue;
                 }
                 let piece = first.split_to(length);
                 if first.is_empty() {
-                    stream.queue.pop_front();
+                    stream.out.queue.pop_front();
                 }
-                stream.queued -= length;
+                stream.out.queued -= length;
                 let sent = i64::try_from(length).unwrap_or(i64::MAX);
-                stream.window -= sent;
+                stream.out.window -= sent;
                 self.out.window -= sent;
-                let is_last = stream.queue.is_empty() && stream.is_said && stream.trailers.is_none();
+                let is_last = stream.out.queue.is_empty() && stream.out.is_said() && stream.out.trailers.is_none();
                 let flags = if is_last { flag::END_STREAM } else { 0 };
                 out.put(|out| Head { length, kind: kind::DATA, flags, stream: id }.put(out));
                 out.payload(piece, is_vectored);
-                stream.is_sent = is_last;
-                self.woken.extend(stream.sender.take());
-            } else if let Some(trailers) = stream.trailers.take() {
+                if is_last {
+                    stream.out.progress = Progress::Sent;
+                }
+                self.woken.extend(stream.out.sender.take());
+            } else if let Some(trailers) = stream.out.trailers.take() {
                 let mut block = Vec::new();
                 message::trailers(&mut block, &trailers);
                 out.put(|out| frame::headers(out, id, true, &block, self.out.frame));
-                stream.is_sent = true;
-            } else if stream.is_said {
+                stream.out.progress = Progress::Sent;
+            } else if stream.out.is_said() {
                 out.put(|out| Head { length: 0, kind: kind::DATA, flags: flag::END_STREAM, stream: id }.put(out));
-                stream.is_sent = true;
+                stream.out.progress = Progress::Sent;
             }
-            if stream.is_sent {
+            if stream.out.is_sent() {
                 self.settle(id);
             } else {
                 self.take_turns(id);
@@ -246,9 +248,9 @@ impl Streams {
     pub(super) fn end(&mut self, error: Http2Error) {
         self.over.get_or_insert(error);
         self.slots.close();
-        let ids: Vec<_> = self.streams.keys().copied().collect();
+        let ids: Vec<_> = self.by_id.keys().copied().collect();
         for id in ids {
-            if let Some(stream) = self.streams.get_mut(&id).filter(|stream| !stream.is_closed()) {
+            if let Some(stream) = self.by_id.get_mut(&id).filter(|stream| !stream.is_closed()) {
                 stream.fail(error, &mut self.woken);
             }
             self.settle(id);
@@ -256,4 +258,3 @@ impl Streams {
         self.outbox = Outbox::default();
     }
 }
-

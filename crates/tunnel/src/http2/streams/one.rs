@@ -1,4 +1,4 @@
-//! One stream, both ways.
+//! One stream: what goes out, and what comes back.
 
 use std::collections::VecDeque;
 use std::task::Waker;
@@ -17,108 +17,138 @@ pub(super) struct Stream {
     /// It takes one of the slots the peer allows.
     pub(super) has_slot: bool,
     pub(super) failed: Option<Http2Error>,
+    pub(super) out: Out,
+    pub(super) back: Back,
+}
 
+/// The body of the request.
+pub(super) struct Out {
     pub(super) queue: VecDeque<Bytes>,
+    /// How many bytes that are.
     pub(super) queued: usize,
     pub(super) window: i64,
     pub(super) trailers: Option<HeaderMap>,
-    /// All that will be sent is in the queue.
-    pub(super) is_said: bool,
-    /// All of it is on its way.
-    pub(super) is_sent: bool,
+    pub(super) progress: Progress,
     pub(super) is_in_turn: bool,
     pub(super) sender: Option<Waker>,
+}
 
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Progress {
+    /// There is more to come.
+    Open,
+    /// All that will be sent is in the queue.
+    Said,
+    /// All of it is on its way.
+    Sent,
+}
+
+/// The answer.
+pub(super) struct Back {
     pub(super) answer: Option<Box<response::Parts>>,
-    pub(super) is_answered: bool,
+    pub(super) progress: Heard,
     /// The answer to HEAD has a length and no body.
     pub(super) is_head: bool,
     /// How much is still to come, where the answer says so.
     pub(super) left: Option<u64>,
     pub(super) chunks: VecDeque<Bytes>,
-    /// Small pieces, together.
+    /// Small pieces, together. They come after the chunks.
     pub(super) crumbs: BytesMut,
     pub(super) unread: usize,
-    pub(super) incoming: Window,
+    pub(super) window: Window,
     pub(super) tail: Option<HeaderMap>,
-    pub(super) is_heard: bool,
+    /// Nobody reads it.
     pub(super) is_deaf: bool,
     pub(super) reader: Option<Waker>,
 }
 
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Heard {
+    Nothing,
+    Answer,
+    All,
+}
+
+impl Out {
+    pub(super) fn is_said(&self) -> bool {
+        self.progress != Progress::Open
+    }
+
+    pub(super) fn is_sent(&self) -> bool {
+        self.progress == Progress::Sent
+    }
+}
+
+impl Back {
+    pub(super) fn is_answered(&self) -> bool {
+        self.progress != Heard::Nothing
+    }
+
+    pub(super) fn is_heard(&self) -> bool {
+        self.progress == Heard::All
+    }
+}
+
 impl Stream {
-    pub(super) fn new(window: i64, incoming: u32, ended: bool, is_head: bool) -> Self {
-        Self {
-            holders: if ended { 1 } else { 2 },
-            has_slot: true,
-            failed: None,
+    /// Begins one whose request may have `ended` with its head.
+    pub(super) fn new(window: i64, back: u32, ended: bool, is_head: bool) -> Self {
+        let out = Out {
             queue: VecDeque::new(),
             queued: 0,
             window,
             trailers: None,
-            is_said: ended,
-            is_sent: ended,
+            progress: if ended { Progress::Sent } else { Progress::Open },
             is_in_turn: false,
             sender: None,
+        };
+        let back = Back {
             answer: None,
-            is_answered: false,
+            progress: Heard::Nothing,
             is_head,
             left: None,
             chunks: VecDeque::new(),
             crumbs: BytesMut::new(),
             unread: 0,
-            incoming: Window::new(incoming),
+            window: Window::new(back),
             tail: None,
-            is_heard: false,
             is_deaf: false,
             reader: None,
-        }
+        };
+        Self { holders: if ended { 1 } else { 2 }, has_slot: true, failed: None, out, back }
     }
 
     pub(super) fn is_closed(&self) -> bool {
-        self.failed.is_some() || (self.is_sent && self.is_heard)
+        self.failed.is_some() || (self.out.is_sent() && self.back.is_heard())
     }
 
     pub(super) fn is_listened_to(&self) -> bool {
-        !self.is_deaf && self.failed.is_none()
+        !self.back.is_deaf && self.failed.is_none()
     }
 
     /// Ends it before its time. What was heard whole stays readable.
     pub(super) fn fail(&mut self, error: Http2Error, woken: &mut Vec<Waker>) {
         self.failed.get_or_insert(error);
-        self.silence();
-        self.wake(woken);
+        self.out.queue = VecDeque::new();
+        self.out.queued = 0;
+        self.out.trailers = None;
+        woken.extend(self.out.sender.take());
+        woken.extend(self.back.reader.take());
     }
 
-    pub(super) fn silence(&mut self) {
-        self.queue = VecDeque::new();
-        self.queued = 0;
-        self.trailers = None;
-    }
-
-    pub(super) fn wake(&mut self, woken: &mut Vec<Waker>) {
-        woken.extend(self.sender.take());
-        woken.extend(self.reader.take());
-    }
-}
-
-impl Stream {
     /// Checks a piece of the body against the rules: `framed` bytes came, `length` of them are body.
-    pub(super) fn check(&mut self, framed: usize, length: usize, end: bool) -> Result<(), Broken> {
-        if self.is_heard {
-            return Err(Broken::Stream(Reason::STREAM_CLOSED, "a body after its end"));
+    pub(super) fn check(&mut self, framed: usize, length: usize, is_last: bool) -> Result<(), Broken> {
+        match self.back.progress {
+            Heard::Nothing => return Err(Broken::Stream(Reason::PROTOCOL_ERROR, "a body before its answer")),
+            Heard::Answer => {}
+            Heard::All => return Err(Broken::Stream(Reason::STREAM_CLOSED, "a body after its end")),
         }
-        if !self.is_answered {
-            return Err(Broken::Stream(Reason::PROTOCOL_ERROR, "a body before its answer"));
-        }
-        if !self.incoming.take(framed) {
+        if !self.back.window.take(framed) {
             return Err(Broken::Stream(Reason::FLOW_CONTROL_ERROR, "more than the stream's window"));
         }
-        if let Some(left) = &mut self.left {
-            let rest = left.checked_sub(length as u64).filter(|rest| !end || *rest == 0);
+        if let Some(left) = &mut self.back.left {
+            let rest = left.checked_sub(length as u64).filter(|rest| !is_last || *rest == 0);
             *left = rest.ok_or(Malformed("a body of another length than it says"))?;
         }
         Ok(())
     }
 }
-

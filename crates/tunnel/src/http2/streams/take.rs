@@ -8,6 +8,7 @@ use super::super::error::{Http2Error, Reason};
 use super::super::frame::{self, Head, MAX, SMALLEST_MOST, flag, kind, setting};
 use super::super::hpack::{self, Unreadable};
 use super::super::message::{self, Answer, Malformed};
+use super::one::Heard;
 use super::{Block, Streams};
 use crate::settings::{FRAME, HEADERS, STREAMS};
 
@@ -64,9 +65,9 @@ impl Streams {
             Ok(()) => Ok(()),
             Err(Broken::Connection(error)) => Err(error),
             Err(Broken::Stream(reason, what)) => {
-                if let Some(stream) = self.streams.get_mut(&head.stream).filter(|stream| !stream.is_closed()) {
+                if let Some(stream) = self.by_id.get_mut(&head.stream).filter(|stream| !stream.is_closed()) {
                     self.outbox.put(|out| frame::reset(out, head.stream, reason));
-                    stream.is_heard = false;
+                    stream.back.progress = Heard::Nothing;
                     stream.fail(Http2Error::broken(reason, what), &mut self.woken);
                     self.settle(head.stream);
                 }
@@ -96,11 +97,11 @@ impl Streams {
         }
         let length = head.length - padding;
         let is_last = head.has(flag::END_STREAM);
-        let checked = match self.streams.get_mut(&head.stream).filter(|stream| stream.is_listened_to()) {
+        let checked = match self.by_id.get_mut(&head.stream).filter(|stream| stream.is_listened_to()) {
             Some(stream) => stream.check(head.length, length, is_last).map(|()| true),
             None => Ok(false),
         };
-        let Some(stream) = self.streams.get_mut(&head.stream).filter(|_| matches!(checked, Ok(true))) else {
+        let Some(stream) = self.by_id.get_mut(&head.stream).filter(|_| matches!(checked, Ok(true))) else {
             input.advance(head.length);
             self.give_back(head.length);
             return checked.map(|_| ());
@@ -108,18 +109,20 @@ impl Streams {
         let start = usize::from(padding > 0);
         if length > COPIED {
             let bytes = input.split_to(head.length).freeze().slice(start..start + length);
-            if !stream.crumbs.is_empty() {
-                stream.chunks.push_back(stream.crumbs.split().freeze());
+            if !stream.back.crumbs.is_empty() {
+                stream.back.chunks.push_back(stream.back.crumbs.split().freeze());
             }
-            stream.chunks.push_back(bytes);
+            stream.back.chunks.push_back(bytes);
         } else {
-            stream.crumbs.extend_from_slice(&input[start..start + length]);
+            stream.back.crumbs.extend_from_slice(&input[start..start + length]);
             input.advance(head.length);
         }
-        stream.unread += length;
-        stream.is_heard = is_last;
-        let more = if is_last { None } else { stream.incoming.give_back(padding) };
-        self.woken.extend(stream.reader.take());
+        stream.back.unread += length;
+        if is_last {
+            stream.back.progress = Heard::All;
+        }
+        let more = if is_last { None } else { stream.back.window.give_back(padding) };
+        self.woken.extend(stream.back.reader.take());
         if let Some(more) = more {
             self.outbox.put(|out| frame::window_update(out, head.stream, more));
         }
@@ -165,21 +168,21 @@ impl Streams {
     }
 
     fn on_fields(&mut self, id: u32, end: bool, block: &[u8]) -> Result<(), Broken> {
-        let Some(stream) = self.streams.get_mut(&id).filter(|stream| stream.failed.is_none()) else { return Ok(()) };
+        let Some(stream) = self.by_id.get_mut(&id).filter(|stream| stream.failed.is_none()) else { return Ok(()) };
         let fields = hpack::read(block, HEADERS as usize).map_err(|unreadable| match unreadable {
             Unreadable::Nonsense => {
                 Http2Error::broken(Reason::COMPRESSION_ERROR, "headers that cannot be unpacked").into()
             }
             Unreadable::TooLong => Broken::Stream(Reason::ENHANCE_YOUR_CALM, "headers that are too long"),
         })?;
-        if stream.is_heard {
+        if stream.back.is_heard() {
             return Err(Broken::Stream(Reason::STREAM_CLOSED, "headers after the end"));
         }
-        if stream.is_answered {
+        if stream.back.is_answered() {
             if !end {
                 return Err(Broken::Stream(Reason::PROTOCOL_ERROR, "a second answer"));
             }
-            stream.tail = Some(message::read_trailers(fields)?);
+            stream.back.tail = Some(message::read_trailers(fields)?);
         } else {
             match message::answer(fields)? {
                 Answer::Informational if end => {
@@ -188,21 +191,23 @@ impl Streams {
                 Answer::Informational => return Ok(()),
                 Answer::Final(answer) => {
                     let length = answer.headers.get(CONTENT_LENGTH);
-                    let is_bodiless = stream.is_head || answer.status == StatusCode::NOT_MODIFIED;
+                    let is_bodiless = stream.back.is_head || answer.status == StatusCode::NOT_MODIFIED;
                     if let Some(length) = length.filter(|_| !is_bodiless) {
                         let length = length.to_str().ok().and_then(|length| length.parse().ok());
-                        stream.left = Some(length.ok_or(Malformed("a length that is no number"))?);
+                        stream.back.left = Some(length.ok_or(Malformed("a length that is no number"))?);
                     }
-                    stream.answer = Some(answer);
-                    stream.is_answered = true;
+                    stream.back.answer = Some(answer);
+                    stream.back.progress = Heard::Answer;
                 }
             }
         }
-        if end && stream.left.is_some_and(|left| left > 0) {
+        if end && stream.back.left.is_some_and(|left| left > 0) {
             return Err(Broken::Stream(Reason::PROTOCOL_ERROR, "a body shorter than its length"));
         }
-        stream.is_heard = end;
-        self.woken.extend(stream.reader.take());
+        if end {
+            stream.back.progress = Heard::All;
+        }
+        self.woken.extend(stream.back.reader.take());
         self.settle(id);
         Ok(())
     }
@@ -210,7 +215,7 @@ impl Streams {
     fn on_reset(&mut self, head: Head, payload: &[u8]) -> Result<(), Broken> {
         self.known(head.stream)?;
         let reason = Reason(u32::from_be_bytes(payload.try_into().map_err(|_| UNSOUND)?));
-        if let Some(stream) = self.streams.get_mut(&head.stream).filter(|stream| !stream.is_closed()) {
+        if let Some(stream) = self.by_id.get_mut(&head.stream).filter(|stream| !stream.is_closed()) {
             stream.fail(Http2Error::Reset(reason), &mut self.woken);
             self.settle(head.stream);
         }
@@ -273,12 +278,12 @@ impl Streams {
         let change = i64::from(size) - self.out.stream_window;
         self.out.stream_window = size.into();
         let mut opened = Vec::new();
-        for (&id, stream) in &mut self.streams {
-            stream.window += change;
-            if stream.window > MAX.into() {
+        for (&id, stream) in &mut self.by_id {
+            stream.out.window += change;
+            if stream.out.window > MAX.into() {
                 return Err(beyond.into());
             }
-            self.woken.extend(stream.sender.take());
+            self.woken.extend(stream.out.sender.take());
             opened.push(id);
         }
         for id in opened {
@@ -310,9 +315,9 @@ impl Streams {
         }
         self.goodbye = Some((last, reason));
         self.slots.close();
-        let dropped: Vec<_> = self.streams.keys().copied().filter(|id| *id > last).collect();
+        let dropped: Vec<_> = self.by_id.keys().copied().filter(|id| *id > last).collect();
         for id in dropped {
-            if let Some(stream) = self.streams.get_mut(&id).filter(|stream| !stream.is_closed()) {
+            if let Some(stream) = self.by_id.get_mut(&id).filter(|stream| !stream.is_closed()) {
                 stream.fail(Http2Error::GoAway(reason), &mut self.woken);
             }
             self.settle(id);
@@ -334,17 +339,17 @@ impl Streams {
             return Ok(());
         }
         self.known(head.stream)?;
-        let Some(stream) = self.streams.get_mut(&head.stream).filter(|stream| !stream.is_closed()) else {
+        let Some(stream) = self.by_id.get_mut(&head.stream).filter(|stream| !stream.is_closed()) else {
             return Ok(());
         };
         if by == 0 {
             return Err(Broken::Stream(Reason::PROTOCOL_ERROR, "a window opened by nothing"));
         }
-        stream.window += i64::from(by);
-        if stream.window > MAX.into() {
+        stream.out.window += i64::from(by);
+        if stream.out.window > MAX.into() {
             return Err(Broken::Stream(Reason::FLOW_CONTROL_ERROR, "a window beyond all bounds"));
         }
-        self.woken.extend(stream.sender.take());
+        self.woken.extend(stream.out.sender.take());
         self.take_turns(head.stream);
         Ok(())
     }
@@ -353,4 +358,3 @@ impl Streams {
 /// A frame too short, or too long, for what it is.
 const UNSOUND: Http2Error =
     Http2Error::Broken { reason: Reason::FRAME_SIZE_ERROR, what: "a frame of a size it cannot have" };
-
