@@ -5,12 +5,18 @@
 //! share the next transaction: each in a savepoint, so that one which fails takes
 //! no other with it, and each is told that it is durable once all of them are.
 //! Nobody waits for company: a batch is whoever was there when it began.
+//!
+//! The task says itself where a transaction begins and ends, on a connection it
+//! keeps. Through the pool each change would cost two questions more: the lock of
+//! PostgreSQL is one of its own there, and a connection that is given back is asked
+//! whether it lives while the next change waits for it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use sea_orm::{
     ConnAcquireErr, ConnectionTrait as _, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
-    SqliteTransactionMode, TransactionOptions, TransactionTrait as _,
+    TransactionTrait as _,
 };
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
@@ -30,24 +36,20 @@ pub(crate) struct Writer(UnboundedSender<Turn>);
 /// Who waits for a turn.
 type Turn = oneshot::Sender<Result<Tx, StoreError>>;
 
+/// Who waits to hear that a change, which is complete, is durable.
+type Told = oneshot::Sender<Result<(), StoreError>>;
+
 /// A write under way. Dropped without [`Tx::commit`], it leaves no trace.
 pub struct Tx {
-    // First, so that it is undone before the next one has its turn.
-    inner: DatabaseTransaction,
-    over: oneshot::Sender<Written>,
-}
-
-/// A change that is complete, and who waits to hear that it is durable.
-struct Written {
-    inner: DatabaseTransaction,
-    told: oneshot::Sender<Result<(), StoreError>>,
+    connection: Arc<DatabaseTransaction>,
+    over: oneshot::Sender<Told>,
 }
 
 impl Writer {
     /// Starts the task that has the writing connection. It ends with the last clone of what is returned.
-    pub(crate) fn start(connection: DatabaseConnection) -> Self {
+    pub(crate) fn start(pool: DatabaseConnection) -> Self {
         let (sender, turns) = unbounded_channel();
-        tokio::spawn(run(connection, turns));
+        tokio::spawn(run(pool, turns));
         Self(sender)
     }
 
@@ -67,8 +69,10 @@ impl Tx {
     /// Makes everything in it durable, at once.
     pub async fn commit(self) -> Result<(), StoreError> {
         let (told, tells) = oneshot::channel();
-        let Self { inner, over } = self;
-        over.send(Written { inner, told }).map_err(|_| ended())?;
+        let Self { connection, over } = self;
+        // Whoever waits to hear of its change must not keep the connection from being given back.
+        drop(connection);
+        over.send(told).map_err(|_| ended())?;
         tells.await.unwrap_or_else(|_| Err(ended()))
     }
 }
@@ -77,18 +81,18 @@ impl Access for Tx {
     type Connection = DatabaseTransaction;
 
     fn connection(&self) -> &DatabaseTransaction {
-        &self.inner
+        &self.connection
     }
 }
 
-async fn run(connection: DatabaseConnection, mut turns: UnboundedReceiver<Turn>) {
+async fn run(pool: DatabaseConnection, mut turns: UnboundedReceiver<Turn>) {
+    let mut kept = None;
     while let Some(first) = turns.recv().await {
         if first.is_closed() {
             continue;
         }
-        match begin(&connection).await {
-            Ok(outer) if turns.is_empty() => alone(outer, first).await,
-            Ok(outer) => together(&outer, first, &mut turns).await.settle(outer).await,
+        let session = match begin(&pool, kept.take()).await {
+            Ok(session) => session,
             Err(error) => {
                 // Whoever waited meanwhile waited for the same.
                 let others = turns.len();
@@ -96,8 +100,18 @@ async fn run(connection: DatabaseConnection, mut turns: UnboundedReceiver<Turn>)
                 for _ in 0..others {
                     turns.try_recv().into_iter().for_each(|turn| refuse(turn, &error));
                 }
+                continue;
             }
+        };
+        let ended =
+            if turns.is_empty() { session.alone(first).await } else { session.together(first, &mut turns).await };
+        match ended {
+            Ok(()) => kept = Some(session),
+            Err(_) => session.leave().await,
         }
+    }
+    if let Some(session) = kept {
+        session.leave().await;
     }
 }
 
@@ -107,81 +121,120 @@ fn refuse(turn: Turn, error: &StoreError) {
 }
 
 /// Begins a transaction in which nothing that was read can change under the reader.
-async fn begin(connection: &DatabaseConnection) -> Result<DatabaseTransaction, StoreError> {
-    // On SQLite the write begins at once: a verb of another process may come between as well.
-    let at_once = TransactionOptions {
-        sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
-        ..TransactionOptions::default()
-    };
-    let tx = connection.begin_with_options(at_once).await?;
-    if tx.get_database_backend() == DbBackend::Postgres {
-        tx.execute_unprepared("SELECT pg_advisory_xact_lock(7164217, hashtext(current_schema()))").await?;
+async fn begin(pool: &DatabaseConnection, kept: Option<Session>) -> Result<Session, StoreError> {
+    if let Some(session) = kept {
+        match session.begin().await {
+            Ok(()) => return Ok(session),
+            // The database was away since the last change, and may be back.
+            Err(_) => session.leave().await,
+        }
     }
-    Ok(tx)
-}
-
-/// Gives a whole transaction to one change.
-async fn alone(outer: DatabaseTransaction, turn: Turn) {
-    if let Some(Written { inner, told }) = give(outer, turn).await {
-        // Who does not listen any more has its change all the same.
-        let _ = told.send(inner.commit().await.map_err(StoreError::from));
+    let session = Session::take(pool).await?;
+    match session.begin().await {
+        Ok(()) => Ok(session),
+        Err(error) => {
+            session.leave().await;
+            Err(error.into())
+        }
     }
 }
 
-/// Gives one change after another a part of a transaction: the first, and those who wait already.
-async fn together(outer: &DatabaseTransaction, first: Turn, turns: &mut UnboundedReceiver<Turn>) -> Batch {
-    let mut batch = Batch::default();
-    let mut room = turns.len().min(MOST);
-    let mut next = Some(first);
-    while let Some(turn) = next {
-        if !turn.is_closed() {
-            let written = match outer.begin().await {
-                Ok(part) => give(part, turn).await,
-                Err(error) => {
-                    refuse(turn, &error.into());
-                    None
-                }
-            };
-            // What made it fail may concern the whole transaction: nobody else is to be part of it.
-            let Some(Written { inner, told }) = written else { return batch };
-            match inner.commit().await {
-                Ok(()) => batch.told.push(told),
-                Err(error) => {
-                    let _ = told.send(Err(error.into()));
-                    return batch;
-                }
+/// The writing connection, for as long as nothing goes wrong with it.
+///
+/// To the pool it is one transaction that does not end.
+struct Session(Arc<DatabaseTransaction>);
+
+impl Session {
+    async fn take(pool: &DatabaseConnection) -> Result<Self, DbErr> {
+        let session = Self(Arc::new(pool.begin().await?));
+        session.say("ROLLBACK").await?;
+        Ok(session)
+    }
+
+    /// Gives the connection back, undoing what was not committed. The pool drops it if it does not live.
+    async fn leave(self) {
+        let _ = self.say("ROLLBACK").await;
+        // The pool ends the transaction that it began.
+        let _ = self.say("BEGIN").await;
+    }
+
+    async fn say(&self, sql: &str) -> Result<(), DbErr> {
+        self.0.execute_unprepared(sql).await.map(drop)
+    }
+
+    async fn begin(&self) -> Result<(), DbErr> {
+        // A verb of another process may come between two changes: on SQLite the write begins at once, and PostgreSQL
+        // has a lock for it.
+        self.say(match self.0.get_database_backend() {
+            DbBackend::Postgres => "BEGIN; SELECT pg_advisory_xact_lock(7164217, hashtext(current_schema()))",
+            _ => "BEGIN IMMEDIATE",
+        })
+        .await
+    }
+
+    /// Gives a whole transaction to one change.
+    async fn alone(&self, turn: Turn) -> Result<(), DbErr> {
+        match self.give(turn).await {
+            Some(told) => tell(vec![told], self.say("COMMIT").await),
+            None => self.say("ROLLBACK").await,
+        }
+    }
+
+    /// Gives one change after another a part of a transaction: the first, and those who wait already.
+    async fn together(&self, first: Turn, turns: &mut UnboundedReceiver<Turn>) -> Result<(), DbErr> {
+        let mut complete = Vec::new();
+        let mut room = turns.len().min(MOST);
+        let mut next = Some(first);
+        let mut sound = self.say("SAVEPOINT change").await;
+        while let Some(turn) = next.take() {
+            if let Err(error) = &sound {
+                refuse(turn, &error.clone().into());
+            } else if !turn.is_closed() {
+                // What made it fail may concern the whole transaction: nobody else is to be part of it.
+                let Some(told) = self.part(turn).await else {
+                    sound = self.say("ROLLBACK TO SAVEPOINT change").await;
+                    break;
+                };
+                complete.push(told);
+            }
+            next = if room > 0 { turns.try_recv().ok() } else { None };
+            room = room.saturating_sub(1);
+        }
+        let durable = match sound {
+            Ok(()) => self.say("COMMIT").await,
+            Err(error) => Err(error),
+        };
+        tell(complete, durable)
+    }
+
+    /// Gives a change the part of a transaction that has just begun, and begins the next; returns who waits to hear of it.
+    async fn part(&self, turn: Turn) -> Option<Told> {
+        let told = self.give(turn).await?;
+        match self.say("RELEASE SAVEPOINT change; SAVEPOINT change").await {
+            Ok(()) => Some(told),
+            Err(error) => {
+                let _ = told.send(Err(error.into()));
+                None
             }
         }
-        next = if room > 0 { turns.try_recv().ok() } else { None };
-        room = room.saturating_sub(1);
     }
-    batch
-}
 
-/// Returns the change once it is complete, or nothing if it was given up.
-async fn give(inner: DatabaseTransaction, turn: Turn) -> Option<Written> {
-    let (over, written) = oneshot::channel();
-    // Whoever stopped waiting drops it, and that undoes it.
-    let _ = turn.send(Ok(Tx { inner, over }));
-    written.await.ok()
-}
-
-/// Those who share a transaction, and wait for it to be durable.
-#[derive(Default)]
-struct Batch {
-    told: Vec<oneshot::Sender<Result<(), StoreError>>>,
-}
-
-impl Batch {
-    async fn settle(self, outer: DatabaseTransaction) {
-        if self.told.is_empty() {
-            return;
-        }
-        let durable = outer.commit().await.map_err(StoreError::from);
-        for told in self.told {
-            let _ = told.send(durable.clone());
-        }
+    /// Returns who waits to hear of the change once it is complete, or nobody if it was given up.
+    async fn give(&self, turn: Turn) -> Option<Told> {
+        let (over, told) = oneshot::channel();
+        // Whoever stopped waiting drops it, and so gives it up.
+        let _ = turn.send(Ok(Tx { connection: self.0.clone(), over }));
+        told.await.ok()
     }
+}
+
+/// Tells those whose changes are complete whether they are durable.
+fn tell(complete: Vec<Told>, durable: Result<(), DbErr>) -> Result<(), DbErr> {
+    for told in complete {
+        // Who does not listen any more has its change all the same.
+        let _ = told.send(durable.clone().map_err(StoreError::from));
+    }
+    durable
 }
 
 /// The task is gone: its runtime is shutting down.
