@@ -12,7 +12,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use chatroom_domain::secrets::{KeyRing, Token, TokenKind};
 use chatroom_protocol::{InstanceId, MachineId, RoomId, Timestamp, UserId};
-use chatroom_store::events::NewEvent;
+use chatroom_store::events::{Feeds, NewEvent};
 use chatroom_store::{Reader, Store, Tx, events};
 use chatroom_tunnel::Links;
 use tokio::sync::{Semaphore, SemaphorePermit, watch};
@@ -110,7 +110,8 @@ impl App {
     /// Begins a change.
     pub async fn begin(&self) -> Result<Work, Error> {
         let tx = self.store.begin().await?;
-        Ok(Work { tx, now: self.clock.now(), app: self.clone(), touched: HashSet::new(), told: Vec::new() })
+        let (touched, told, events) = (HashSet::new(), Vec::new(), None);
+        Ok(Work { tx, now: self.clock.now(), app: self.clone(), touched, told, events })
     }
 
     /// Returns what reads go through.
@@ -180,6 +181,8 @@ pub struct Work {
     touched: HashSet<Topic>,
     /// The kinds of its events.
     told: Vec<&'static str>,
+    /// Events for the same feeds, to be written together.
+    events: Option<(Feeds, Vec<NewEvent>)>,
 }
 
 impl Work {
@@ -188,18 +191,34 @@ impl Work {
         if let Some(room) = event.room {
             self.touch(Topic::Room(room));
         }
-        self.touch(Topic::Feed(instance));
-        self.told.push(event.kind);
-        events::append(&self.tx, instance, self.now, event).await?;
-        Ok(())
+        self.append(Feeds::Of(instance), event).await
     }
 
     /// Writes an event for one person alone to each feed they read, in the same transaction.
     pub async fn event_for(&mut self, user: UserId, event: NewEvent) -> Result<(), Error> {
-        self.told.push(event.kind);
         let event = NewEvent { private_to: Some(user), user: Some(user), ..event };
-        for instance in events::append_for(&self.tx, user, self.now, event).await? {
-            self.touch(Topic::Feed(instance));
+        self.append(Feeds::ReadBy(user), event).await
+    }
+
+    /// Keeps an event for the end of the change, where it costs no more than those before it: most changes have one for
+    /// the same feeds. The order is kept as well.
+    async fn append(&mut self, feeds: Feeds, event: NewEvent) -> Result<(), Error> {
+        self.told.push(event.kind);
+        match &mut self.events {
+            Some((same, events)) if *same == feeds => events.push(event),
+            _ => {
+                self.write_events().await?;
+                self.events = Some((feeds, vec![event]));
+            }
+        }
+        Ok(())
+    }
+
+    async fn write_events(&mut self) -> Result<(), Error> {
+        if let Some((feeds, events)) = self.events.take() {
+            for (instance, _) in events::append(&self.tx, feeds, self.now, events).await? {
+                self.touch(Topic::Feed(instance));
+            }
         }
         Ok(())
     }
@@ -210,7 +229,8 @@ impl Work {
     }
 
     /// Makes the change durable, then wakes.
-    pub async fn commit(self) -> Result<(), Error> {
+    pub async fn commit(mut self) -> Result<(), Error> {
+        self.write_events().await?;
         let places = |when: &str| self.told.iter().map(|kind| format!("server {when} {kind}")).collect();
         chatroom_failpoint::hit(|| places("before"));
         self.tx.commit().await?;

@@ -16,6 +16,9 @@ use crate::like::escaped;
 use crate::row::{parse, parse_option};
 use crate::{Access, StoreError, Tx};
 
+/// How many events one statement writes: a database takes only so many values at once.
+const AT_ONCE: usize = 500;
+
 /// A change about to be written to the feed.
 #[derive(Debug, Clone, Default)]
 pub struct NewEvent {
@@ -37,55 +40,66 @@ pub struct NewEvent {
     pub outcome: Option<String>,
 }
 
-/// Writes an event and returns its position.
-pub async fn append(tx: &Tx, instance: InstanceId, at: Timestamp, event: NewEvent) -> Result<i64, StoreError> {
-    let advanced = advance(tx, instances::Column::Id.eq(instance.to_string())).await?;
-    let feed = advanced.into_iter().next();
-    let feed = feed.ok_or_else(|| StoreError::Row { table: "instances", why: format!("{instance} is gone") })?;
-    let position = feed.feed_position;
-    events::Entity::insert(row(feed, at, event)).exec_without_returning(tx.connection()).await?;
-    Ok(position)
+/// Which feeds an event is written to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Feeds {
+    /// That of an instance.
+    Of(InstanceId),
+    /// Each one a person reads.
+    ReadBy(UserId),
 }
 
-/// Writes an event to each feed a person reads; returns whose feeds those are.
-pub async fn append_for(tx: &Tx, user: UserId, at: Timestamp, event: NewEvent) -> Result<Vec<InstanceId>, StoreError> {
-    let theirs = Query::select()
-        .column(members::Column::InstanceId)
-        .from(members::Entity)
-        .and_where(members::Column::UserId.eq(user.to_string()))
-        .to_owned();
-    let feeds = advance(tx, instances::Column::Id.in_subquery(theirs)).await?;
-    let ids = feeds.iter().map(|feed| parse("instances", &feed.id)).collect::<Result<_, _>>()?;
-    let rows: Vec<_> = feeds.into_iter().map(|feed| row(feed, at, event.clone())).collect();
-    if !rows.is_empty() {
-        events::Entity::insert_many(rows).exec_without_returning(tx.connection()).await?;
-    }
-    Ok(ids)
-}
-
-/// Takes the next position of some feeds.
-async fn advance(tx: &Tx, which: Expr) -> Result<Vec<instances::Model>, StoreError> {
+/// Writes events, one after another, to the same feeds; returns those, each with the position of the last event in it.
+pub async fn append(
+    tx: &Tx,
+    feeds: Feeds,
+    at: Timestamp,
+    new: Vec<NewEvent>,
+) -> Result<Vec<(InstanceId, i64)>, StoreError> {
+    let which = match feeds {
+        Feeds::Of(instance) => instances::Column::Id.eq(instance.to_string()),
+        Feeds::ReadBy(user) => instances::Column::Id.in_subquery(
+            Query::select()
+                .column(members::Column::InstanceId)
+                .from(members::Entity)
+                .and_where(members::Column::UserId.eq(user.to_string()))
+                .to_owned(),
+        ),
+    };
+    let count = i64::try_from(new.len()).unwrap_or(i64::MAX);
     let advanced = instances::Entity::update_many()
-        .col_expr(instances::Column::FeedPosition, Expr::col(instances::Column::FeedPosition).add(1))
+        .col_expr(instances::Column::FeedPosition, Expr::col(instances::Column::FeedPosition).add(count))
         .filter(which)
         .exec_with_returning(tx.connection())
         .await?;
-    Ok(advanced)
+    if let (Feeds::Of(instance), true) = (feeds, advanced.is_empty()) {
+        return Err(StoreError::Row { table: "instances", why: format!("{instance} is gone") });
+    }
+    let rows: Vec<_> = advanced
+        .iter()
+        .flat_map(|feed| {
+            (feed.feed_position - count + 1..).zip(&new).map(|(position, event)| row(feed, position, at, event))
+        })
+        .collect();
+    for some in rows.chunks(AT_ONCE) {
+        events::Entity::insert_many(some.iter().cloned()).exec_without_returning(tx.connection()).await?;
+    }
+    advanced.into_iter().map(|feed| Ok((parse("instances", &feed.id)?, feed.feed_position))).collect()
 }
 
-fn row(feed: instances::Model, at: Timestamp, event: NewEvent) -> events::ActiveModel {
+fn row(feed: &instances::Model, position: i64, at: Timestamp, event: &NewEvent) -> events::ActiveModel {
     events::ActiveModel {
-        instance_id: Set(feed.id),
-        position: Set(feed.feed_position),
+        instance_id: Set(feed.id.clone()),
+        position: Set(position),
         at: Set(at.0),
         kind: Set(event.kind.to_owned()),
         private_to: Set(event.private_to.map(|id| id.to_string())),
         user_id: Set(event.user.map(|id| id.to_string())),
         room_id: Set(event.room.map(|id| id.to_string())),
-        role: Set(event.role.map(|role| role.to_string())),
+        role: Set(event.role.as_ref().map(Role::to_string)),
         machine_id: Set(event.machine.map(|id| id.to_string())),
-        subject: Set(event.subject),
-        outcome: Set(event.outcome),
+        subject: Set(event.subject.clone()),
+        outcome: Set(event.outcome.clone()),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use chatroom_domain::accounts::{Email, Instance, User};
 use chatroom_protocol::{InstanceId, RoomId, Timestamp, UserId};
-use chatroom_store::events::{NewEvent, Page, Past, append, append_for, past, prune, read};
+use chatroom_store::events::{Feeds, NewEvent, Page, Past, append, past, prune, read};
 use chatroom_store::{Store, instances, users};
 
 use crate::on_both;
@@ -36,18 +36,18 @@ async fn a_feed_has_no_gaps_and_shows_nobody_what_is_private_to_another() {
         let (alice, own) = person(&store, 1).await;
         let (bob, other) = person(&store, 2).await;
         let tx = store.begin().await.unwrap();
-        for private_to in [None, Some(alice), Some(bob), None] {
-            let event = NewEvent { kind: "test.happened", private_to, ..NewEvent::default() };
-            append(&tx, own, NOW, event).await.unwrap();
-        }
+        let event = |private_to| NewEvent { kind: "test.happened", private_to, ..NewEvent::default() };
+        let events = [None, Some(alice), Some(bob)].map(event);
+        assert_eq!(append(&tx, Feeds::Of(own), NOW, events.into()).await.unwrap(), [(own, 3)]);
+        append(&tx, Feeds::Of(own), NOW, vec![event(None)]).await.unwrap();
         tx.commit().await.unwrap();
 
         let abandoned = store.begin().await.unwrap();
-        append(&abandoned, own, NOW, NewEvent { kind: "test.undone", ..NewEvent::default() }).await.unwrap();
+        append(&abandoned, Feeds::Of(own), NOW, vec![event(None)]).await.unwrap();
         drop(abandoned);
         let tx = store.begin().await.unwrap();
-        let event = NewEvent { kind: "test.happened", ..NewEvent::default() };
-        assert_eq!(append(&tx, own, NOW, event).await.unwrap(), 5, "an undone change leaves no gap");
+        let written = append(&tx, Feeds::Of(own), NOW, vec![event(None)]).await.unwrap();
+        assert_eq!(written, [(own, 5)], "an undone change leaves no gap");
         tx.commit().await.unwrap();
 
         let reader = store.reader();
@@ -68,16 +68,27 @@ async fn what_one_person_is_told_stands_in_each_feed_they_read() {
         let (bob, other) = person(&store, 2).await;
         let tx = store.begin().await.unwrap();
         instances::add_member(&tx, other, alice, NOW).await.unwrap();
-        let event = NewEvent { kind: "test.told", private_to: Some(alice), ..NewEvent::default() };
-        let mut feeds = append_for(&tx, alice, NOW, event.clone()).await.unwrap();
+        let event = |kind| NewEvent { kind, private_to: Some(alice), ..NewEvent::default() };
+        append(&tx, Feeds::Of(other), NOW, vec![event("test.before")]).await.unwrap();
+        let told = vec![event("test.told"), event("test.told-next")];
+        let mut feeds = append(&tx, Feeds::ReadBy(alice), NOW, told.clone()).await.unwrap();
         feeds.sort();
-        assert_eq!(feeds, [own, other]);
-        assert_eq!(append_for(&tx, UserId::from_parts(NOW, 3), NOW, event).await.unwrap(), [], "nobody");
+        assert_eq!(feeds, [(own, 2), (other, 3)]);
+        let nobody = UserId::from_parts(NOW, 3);
+        assert_eq!(append(&tx, Feeds::ReadBy(nobody), NOW, told).await.unwrap(), [], "nobody");
         tx.commit().await.unwrap();
         let reader = store.reader();
-        assert_eq!(positions(&read(&reader, own, alice, 0, 10).await.unwrap()), (vec![1], 1));
-        assert_eq!(positions(&read(&reader, other, alice, 0, 10).await.unwrap()), (vec![1], 1));
-        assert_eq!(positions(&read(&reader, other, bob, 0, 10).await.unwrap()), (vec![], 1));
+        let kinds = |page: &Page| match page {
+            Page::Events(events, _) => events.iter().map(|event| event.kind.clone()).collect::<Vec<_>>(),
+            Page::Truncated(floor) => panic!("truncated at {floor}"),
+        };
+        let in_own = read(&reader, own, alice, 0, 10).await.unwrap();
+        assert_eq!(
+            (positions(&in_own), kinds(&in_own)),
+            ((vec![1, 2], 2), vec!["test.told".into(), "test.told-next".into()])
+        );
+        assert_eq!(positions(&read(&reader, other, alice, 0, 10).await.unwrap()), (vec![1, 2, 3], 3));
+        assert_eq!(positions(&read(&reader, other, bob, 0, 10).await.unwrap()), (vec![], 3));
     })
     .await;
 }
@@ -89,7 +100,7 @@ async fn a_pruned_feed_says_where_it_begins_now() {
         let tx = store.begin().await.unwrap();
         for at in 0..4 {
             let event = NewEvent { kind: "test.happened", ..NewEvent::default() };
-            append(&tx, own, NOW.plus_millis(at * 1000), event).await.unwrap();
+            append(&tx, Feeds::Of(own), NOW.plus_millis(at * 1000), vec![event]).await.unwrap();
         }
         assert_eq!(prune(&tx, NOW.plus_millis(2000), 10).await.unwrap(), 2);
         assert_eq!(prune(&tx, NOW.plus_millis(2000), 10).await.unwrap(), 0);
@@ -116,7 +127,7 @@ async fn a_feed_is_read_backwards_in_parts() {
             (4, "task.pending", None, Some(bob), None),
         ] {
             let event = NewEvent { kind, private_to, user, room, ..NewEvent::default() };
-            append(&tx, own, NOW.plus_millis(at), event).await.unwrap();
+            append(&tx, Feeds::Of(own), NOW.plus_millis(at), vec![event]).await.unwrap();
         }
         tx.commit().await.unwrap();
         let reader = store.reader();

@@ -4,7 +4,7 @@ use std::future::Future;
 
 use chatroom_domain::accounts::{Email, Instance, User};
 use chatroom_protocol::{InstanceId, Timestamp, UserId};
-use chatroom_store::events::{NewEvent, Page, append, read};
+use chatroom_store::events::{Feeds, NewEvent, Page, append, read};
 use chatroom_store::{Store, StoreError, Tx, instances, users};
 use tokio::task::JoinSet;
 
@@ -32,7 +32,7 @@ async fn feed(store: &Store) -> Feed {
 impl Feed {
     async fn say(self, tx: &Tx, what: &str) -> i64 {
         let event = NewEvent { kind: "test.happened", outcome: Some(what.to_owned()), ..NewEvent::default() };
-        append(tx, self.instance, NOW, event).await.unwrap()
+        append(tx, Feeds::Of(self.instance), NOW, vec![event]).await.unwrap()[0].1
     }
 
     async fn said(self, store: &Store) -> Vec<(i64, String)> {
