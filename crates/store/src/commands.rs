@@ -5,11 +5,11 @@ use chatroom_protocol::api::commands::CommandStatus;
 use chatroom_protocol::{CommandId, MachineId, Role, RoomId, Timestamp};
 use sea_orm::sea_query::Query;
 use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ActiveValue::Unchanged, ColumnTrait, Condition, EntityTrait, PaginatorTrait,
-    QueryFilter, QueryOrder, QuerySelect, Select,
+    ActiveModelTrait, ActiveValue::Set, ActiveValue::Unchanged, ColumnTrait, Condition, EntityTrait, JoinType,
+    PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, RelationDef, Select,
 };
 
-use crate::entities::commands;
+use crate::entities::{commands, machines};
 use crate::row::{parse, parse_option, word};
 use crate::{Access, StoreError, Tx};
 
@@ -91,17 +91,37 @@ pub async fn count_pending(db: &impl Access, machine: MachineId) -> Result<u64, 
     Ok(pending_for(machine).count(db.connection()).await?)
 }
 
-/// Lists what a machine has not taken yet, the oldest first, each with what its push needs, sealed.
-pub async fn pending(db: &impl Access, machine: MachineId) -> Result<Vec<(Command, String)>, StoreError> {
+/// What a machine has not taken yet.
+#[derive(Debug)]
+pub struct Pending {
+    /// The command.
+    pub command: Command,
+    /// What its push needs, sealed.
+    pub push_sealed: String,
+    /// What proves the platform to the machine, sealed.
+    pub platform_token_sealed: Option<String>,
+}
+
+/// Lists what a machine has not taken yet, the oldest first, each with all that its push needs.
+pub async fn pending(db: &impl Access, machine: MachineId) -> Result<Vec<Pending>, StoreError> {
+    let its: RelationDef = commands::Entity::belongs_to(machines::Entity)
+        .from(commands::Column::MachineId)
+        .to(machines::Column::Id)
+        .into();
     let rows = pending_for(machine)
+        .join(JoinType::InnerJoin, its)
+        .select_also(machines::Entity)
         .order_by_asc(commands::Column::CreatedAt)
         .order_by_asc(commands::Column::Id)
         .all(db.connection())
         .await?;
     rows.into_iter()
-        .map(|row| {
-            let sealed = row.push_sealed.clone();
-            Ok((command(row)?, sealed))
+        .map(|(row, machine)| {
+            Ok(Pending {
+                push_sealed: row.push_sealed.clone(),
+                command: command(row)?,
+                platform_token_sealed: machine.and_then(|machine| machine.platform_token_sealed),
+            })
         })
         .collect()
 }

@@ -15,8 +15,7 @@ pub async fn expire(app: App) -> Result<(), Error> {
     let mut work = app.begin().await?;
     // What was heard since is not overdue any more.
     for command in chatroom_store::commands::overdue(&work.tx, work.now).await? {
-        let event = CommandEvent::DeadlinePassed;
-        settle(&mut work, command.machine, command.id, event).await?;
+        settle(&mut work, command.machine, command.id, [CommandEvent::DeadlinePassed]).await?;
     }
     work.commit().await
 }

@@ -7,6 +7,7 @@ use chatroom_domain::agents::{Permission, Run};
 use chatroom_domain::commands::CommandEvent;
 use chatroom_domain::machines::Machine;
 use chatroom_domain::rooms::Room;
+use chatroom_protocol::CommandId;
 use chatroom_protocol::api::agents::RunActivity;
 use chatroom_protocol::api::reports::{Fact, PermissionOutcome, Report};
 
@@ -20,17 +21,44 @@ use crate::{agents, rooms};
 /// The most that is kept of what a permission is about.
 const INPUT_LIMIT: usize = 256 * 1024;
 
-/// Applies a fact.
-pub(super) async fn apply(work: &mut Work, machine: &Machine, report: Report) -> Result<(), Error> {
+/// Applies facts in their order. What is said of one command in a row is one change of it.
+pub(super) async fn apply_all(work: &mut Work, machine: &Machine, reports: Vec<Report>) -> Result<(), Error> {
+    let mut reports = reports.into_iter().peekable();
+    while let Some(report) = reports.next() {
+        let Some(command) = command_of(&report.fact) else {
+            apply(work, machine, report).await?;
+            continue;
+        };
+        let mut events = vec![event_of(report.fact)];
+        while let Some(next) = reports.next_if(|next| command_of(&next.fact) == Some(command)) {
+            events.push(event_of(next.fact));
+        }
+        settle(work, machine.id, command, events.into_iter().flatten()).await?;
+    }
+    Ok(())
+}
+
+/// Returns the command a fact is about.
+fn command_of(fact: &Fact) -> Option<CommandId> {
+    match fact {
+        Fact::CommandReceived { command_id } | Fact::CommandFinished { command_id, .. } => Some(*command_id),
+        _ => None,
+    }
+}
+
+/// Returns what a fact means for its command.
+fn event_of(fact: Fact) -> Option<CommandEvent> {
+    match fact {
+        Fact::CommandReceived { .. } => Some(CommandEvent::Received),
+        Fact::CommandFinished { status, result, .. } => heard(status, result),
+        _ => None,
+    }
+}
+
+async fn apply(work: &mut Work, machine: &Machine, report: Report) -> Result<(), Error> {
     match report.fact {
-        Fact::CommandReceived { command_id } => {
-            settle(work, machine.id, command_id, CommandEvent::Received).await?;
-        }
-        Fact::CommandFinished { command_id, status, result } => {
-            if let Some(event) = heard(status, result) {
-                settle(work, machine.id, command_id, event).await?;
-            }
-        }
+        // One change with what else is said of the command.
+        Fact::CommandReceived { .. } | Fact::CommandFinished { .. } => {}
         Fact::ToolsDetected { tools } => {
             if let Ok(tools) = check_tools(tools)
                 && tools != machine.tools

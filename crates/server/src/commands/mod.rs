@@ -138,21 +138,31 @@ async fn told(work: &mut Work, command: &Command) -> Result<(), Error> {
     }
 }
 
-/// Applies what was heard about a command; returns whether it changed anything.
-pub async fn settle(work: &mut Work, machine: MachineId, id: CommandId, event: CommandEvent) -> Result<bool, Error> {
+/// Applies what was heard about a command, in its order; returns whether that changed anything.
+pub async fn settle(
+    work: &mut Work,
+    machine: MachineId,
+    id: CommandId,
+    events: impl IntoIterator<Item = CommandEvent>,
+) -> Result<bool, Error> {
     let Some(mut command) = chatroom_store::commands::find(&work.tx, machine, id).await? else {
         return Ok(false);
     };
-    if !command.hear(event, work.now) {
-        return Ok(false);
+    let mut changed = false;
+    for event in events {
+        if command.hear(event, work.now) {
+            command.result = command.result.map(|result| agents::life::short(&result));
+            told(work, &command).await?;
+            changed = true;
+        }
     }
-    command.result = command.result.map(|result| agents::life::short(&result));
-    chatroom_store::commands::update(&work.tx, &command).await?;
-    told(work, &command).await?;
-    if matches!(command.status, CommandStatus::Failed | CommandStatus::Expired) {
-        came_to_nothing(work, &command).await?;
+    if changed {
+        chatroom_store::commands::update(&work.tx, &command).await?;
+        if matches!(command.status, CommandStatus::Failed | CommandStatus::Expired) {
+            came_to_nothing(work, &command).await?;
+        }
     }
-    Ok(true)
+    Ok(changed)
 }
 
 /// Ends the run of a start that failed before there was a process.

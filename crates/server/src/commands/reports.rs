@@ -44,11 +44,8 @@ pub async fn apply(app: &App, id: MachineId, body: Reports) -> Result<Applied, E
         return Err(MachineError::OtherJournal.into());
     }
     let mut watermark = known.clone().in_journal(&body.journal_id);
-    for report in body.reports {
-        if watermark.takes(report.seq) {
-            facts::apply(&mut work, &machine, report).await?;
-        }
-    }
+    let new = body.reports.into_iter().filter(|report| watermark.takes(report.seq)).collect();
+    facts::apply_all(&mut work, &machine, new).await?;
     if watermark != known {
         chatroom_store::machines::set_watermark(&work.tx, id, &body.journal_id, watermark.applied).await?;
         work.commit().await?;

@@ -157,7 +157,8 @@ pub async fn proofs(
     Ok(sealed.into_iter().map(|(id, sealed)| (id, open(app, id, sealed))).collect())
 }
 
-fn open(app: &App, id: MachineId, sealed: String) -> Result<Proof, Error> {
+/// Opens what proves us to a machine, as it lies in the database.
+pub(super) fn open(app: &App, id: MachineId, sealed: String) -> Result<Proof, Error> {
     let token = app.keys.open(place(&id.to_string()), &sealed)?;
     Ok(Proof { token, sealed })
 }

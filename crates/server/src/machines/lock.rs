@@ -7,6 +7,7 @@
 use chatroom_domain::agents::{Agent, Desired};
 use chatroom_domain::machines::MachineError;
 use chatroom_protocol::MachineId;
+use chatroom_store::commands::Pending;
 
 use super::credential::cut;
 use super::{removal, tell};
@@ -28,9 +29,9 @@ pub async fn lock_unless_current(app: &App, id: MachineId, shown: u64) -> Result
         return Ok(());
     }
     chatroom_store::machines::lock(&work.tx, id, work.now).await?;
-    for (command, _) in chatroom_store::commands::pending(&work.tx, id).await? {
+    for Pending { command, .. } in chatroom_store::commands::pending(&work.tx, id).await? {
         let refused = chatroom_domain::commands::CommandEvent::Refused(WHY.into());
-        commands::settle(&mut work, id, command.id, refused).await?;
+        commands::settle(&mut work, id, command.id, [refused]).await?;
     }
     removal::end_runs(&mut work, id, WHY).await?;
     for slot in chatroom_store::agents::on_machine(&work.tx, id).await? {

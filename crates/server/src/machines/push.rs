@@ -17,6 +17,7 @@ use chatroom_protocol::api::commands::CommandType;
 use chatroom_protocol::api::daemon::{CommandReceipt, PromptFile, PromptReceipt, PushPrompt};
 use chatroom_protocol::api::tasks::TaskState;
 use chatroom_protocol::{CommandId, MachineId, Role, RoomId, RunId};
+use chatroom_store::commands::Pending;
 use chatroom_tunnel::Link;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
@@ -100,15 +101,19 @@ async fn look<'a>(app: &'a App, id: MachineId, link: &Link, busy: &mut HashSet<L
         return Ok(found);
     }
     // Read each time: the credential may have been replaced while the tunnel stayed open.
-    let peer = Peer { link: link.clone(), token: credential::proof(app, &reader, id).await?.token };
-    for (command, sealed) in commands {
+    let proof = match commands.first().and_then(|pending| pending.platform_token_sealed.clone()) {
+        Some(sealed) => credential::open(app, id, sealed)?,
+        None => credential::proof(app, &reader, id).await?,
+    };
+    let peer = Peer { link: link.clone(), token: proof.token };
+    for Pending { command, push_sealed, .. } in commands {
         let peer = peer.clone();
         let lane = match &command.slot {
             Some((room, role)) => Lane::Agent(*room, role.clone()),
             None => Lane::Alone(command.id),
         };
         if busy.insert(lane.clone()) {
-            found.pushes.push(Box::pin(async move { (lane, push_command(app, &peer, command, &sealed).await) }));
+            found.pushes.push(Box::pin(async move { (lane, push_command(app, &peer, command, &push_sealed).await) }));
         } else {
             found.more = true;
         }
@@ -161,9 +166,7 @@ async fn push_command(app: &App, peer: &Peer, command: Command, sealed: &str) ->
 
 async fn settle(app: &App, command: &Command, events: impl IntoIterator<Item = CommandEvent>) -> Result<Pushed, Error> {
     let mut work = app.begin().await?;
-    for event in events {
-        commands::settle(&mut work, command.machine, command.id, event).await?;
-    }
+    commands::settle(&mut work, command.machine, command.id, events).await?;
     work.commit().await?;
     Ok(Pushed::Settled)
 }

@@ -347,6 +347,7 @@ async fn a_command_waits_is_taken_and_is_forgotten() {
         commands::insert(&tx, &start, "sealed".into()).await.unwrap();
         tx.commit().await.unwrap();
         let pending = commands::pending(&reader, laptop).await.unwrap();
+        let pending: Vec<_> = pending.into_iter().map(|one| (one.command, one.push_sealed)).collect();
         assert_eq!(pending, [(start.clone(), "sealed".into()), (ping.clone(), String::new())]);
         assert_eq!(commands::count_pending(&reader, laptop).await.unwrap(), 2);
         assert_eq!(commands::count_pending(&reader, cast.server.id).await.unwrap(), 0);

@@ -96,7 +96,7 @@ async fn ack(
     if chatroom_store::commands::find(&work.tx, id, command).await?.is_none() {
         return Err(Error::NotFound);
     }
-    let changed = settle(&mut work, id, command, event).await?;
+    let changed = settle(&mut work, id, command, [event]).await?;
     work.commit().await?;
     Ok(Json(Done { changed }))
 }
