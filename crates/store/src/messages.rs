@@ -44,8 +44,13 @@ pub async fn insert(tx: &Tx, message: &Message) -> Result<(), StoreError> {
 
 /// Looks up a message of a room.
 pub async fn find(db: &impl Access, room: RoomId, id: MessageId) -> Result<Option<Message>, StoreError> {
-    let row = of_room(room).filter(messages::Column::Id.eq(id.to_string())).one(db.connection()).await?;
-    Ok(whole(db, row.into_iter().collect()).await?.pop())
+    let found = async {
+        let row = of_room(room).filter(messages::Column::Id.eq(id.to_string())).one(db.connection()).await?;
+        Ok::<_, StoreError>(row)
+    };
+    let these = [id];
+    let (row, attachments) = tokio::try_join!(found, crate::attachments::of_messages(db, &these))?;
+    row.map(|row| Ok(Message { attachments, ..message(row)? })).transpose()
 }
 
 /// Which part of a history is read.

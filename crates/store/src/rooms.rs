@@ -76,24 +76,41 @@ pub async fn of_instance(db: &impl Access, instance: InstanceId) -> Result<Vec<R
 
 /// Takes the next position of a room's history, for what is said there at `at`.
 pub async fn next_position(tx: &Tx, id: RoomId, at: Timestamp) -> Result<i64, StoreError> {
+    let row = advance(tx, rooms::Column::Id.eq(id.to_string()), at).await?;
+    row.map(|row| row.next_position).ok_or_else(|| StoreError::Row { table: TABLE, why: format!("{id} is gone") })
+}
+
+/// Looks up a room that `user` is a member of and takes the next position of its history, in one question.
+pub async fn speak(tx: &Tx, id: RoomId, user: UserId, at: Timestamp) -> Result<Option<(Room, i64)>, StoreError> {
+    let row = advance(tx, rooms::Column::Id.eq(id.to_string()).and(is_seen_by(user)), at).await?;
+    row.map(|row| {
+        let position = row.next_position;
+        Ok((room(row)?, position))
+    })
+    .transpose()
+}
+
+async fn advance(tx: &Tx, which: Expr, at: Timestamp) -> Result<Option<rooms::Model>, StoreError> {
     let rows = rooms::Entity::update_many()
         .col_expr(rooms::Column::NextPosition, Expr::col(rooms::Column::NextPosition).add(1))
         .col_expr(rooms::Column::ActiveAt, Expr::value(at.0))
-        .filter(rooms::Column::Id.eq(id.to_string()))
+        .filter(which)
         .exec_with_returning(tx.connection())
         .await?;
-    rows.first()
-        .map(|row| row.next_position)
-        .ok_or_else(|| StoreError::Row { table: TABLE, why: format!("{id} is gone") })
+    Ok(rows.into_iter().next())
 }
 
 fn seen_by(user: UserId) -> Select<rooms::Entity> {
+    rooms::Entity::find().filter(is_seen_by(user))
+}
+
+fn is_seen_by(user: UserId) -> Expr {
     let theirs = Query::select()
         .column(members::Column::InstanceId)
         .from(members::Entity)
         .and_where(members::Column::UserId.eq(user.to_string()))
         .to_owned();
-    rooms::Entity::find().filter(rooms::Column::InstanceId.in_subquery(theirs))
+    rooms::Column::InstanceId.in_subquery(theirs)
 }
 
 pub(crate) fn room(row: rooms::Model) -> Result<Room, StoreError> {

@@ -133,6 +133,20 @@ pub async fn live_in(db: &impl Access, room: RoomId, role: &Role) -> Result<Vec<
     rows.into_iter().map(run).collect()
 }
 
+/// Lists the roles of a room that have a run which is not over.
+pub async fn live_roles(db: &impl Access, room: RoomId) -> Result<Vec<Role>, StoreError> {
+    let roles: Vec<String> = runs::Entity::find()
+        .select_only()
+        .column(runs::Column::Role)
+        .distinct()
+        .filter(runs::Column::RoomId.eq(room.to_string()))
+        .filter(runs::Column::ExitedAt.is_null())
+        .into_tuple()
+        .all(db.connection())
+        .await?;
+    roles.iter().map(|role| parse(TABLE, role)).collect()
+}
+
 /// Lists the runs of a role, the newest first: those made before `after`, at most `limit`.
 pub async fn of_role(
     db: &impl Access,

@@ -3,11 +3,11 @@
 use chatroom_domain::accounts::Session;
 use chatroom_domain::secrets::TokenHash;
 use chatroom_protocol::api::auth::SessionKind;
-use chatroom_protocol::{SessionId, Timestamp, UserId};
-use sea_orm::sea_query::Expr;
+use chatroom_protocol::{InstanceId, SessionId, Timestamp, UserId};
+use sea_orm::sea_query::{Expr, Query};
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, Select};
 
-use crate::entities::sessions;
+use crate::entities::{members, sessions};
 use crate::row::{parse, word};
 use crate::{Access, StoreError, Tx};
 
@@ -53,6 +53,28 @@ pub async fn find(
         .await?
         .map(session)
         .transpose()
+}
+
+/// Returns whether a session of `user` is live, and they are a member of an instance, in one question.
+pub async fn lets_into(
+    db: &impl Access,
+    id: SessionId,
+    user: UserId,
+    instance: InstanceId,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let members = Query::select()
+        .column(members::Column::UserId)
+        .from(members::Entity)
+        .and_where(members::Column::InstanceId.eq(instance.to_string()))
+        .and_where(members::Column::UserId.eq(user.to_string()))
+        .to_owned();
+    let found = live(now)
+        .filter(sessions::Column::Id.eq(id.to_string()))
+        .filter(sessions::Column::UserId.in_subquery(members))
+        .one(db.connection())
+        .await?;
+    Ok(found.is_some())
 }
 
 /// Lists the live sessions of `user`, the newest first.

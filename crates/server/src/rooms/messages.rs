@@ -4,7 +4,7 @@ use chatroom_domain::access::Caller;
 use chatroom_domain::messages::{Message, MessageError, QUEUE_LIMIT, Sender, parse_content};
 use chatroom_domain::rooms::Room;
 use chatroom_protocol::api::rooms::{EditMessage, MessageKind, MessageView, Messages, SendMessage, Target};
-use chatroom_protocol::{MessageId, Role, RunId, TaskId, UserId};
+use chatroom_protocol::{MessageId, Role, RoomId, RunId, TaskId, UserId};
 use chatroom_store::Access;
 use chatroom_store::events::NewEvent;
 use chatroom_store::messages::Window;
@@ -28,6 +28,11 @@ pub(crate) struct Said {
 
 /// Writes a message and its event.
 pub(crate) async fn say(work: &mut Work, room: &Room, said: Said) -> Result<Message, Error> {
+    let position = chatroom_store::rooms::next_position(&work.tx, room.id, work.now).await?;
+    say_at(work, room, position, said).await
+}
+
+async fn say_at(work: &mut Work, room: &Room, position: i64, said: Said) -> Result<Message, Error> {
     let message = Message {
         id: work.app.id(MessageId::from_parts)?,
         room: room.id,
@@ -36,7 +41,7 @@ pub(crate) async fn say(work: &mut Work, room: &Room, said: Said) -> Result<Mess
         user: said.user,
         target: said.target,
         content: said.content,
-        position: chatroom_store::rooms::next_position(&work.tx, room.id, work.now).await?,
+        position,
         queued: said.queued,
         task: said.task,
         created_at: work.now,
@@ -61,7 +66,9 @@ pub(crate) async fn say(work: &mut Work, room: &Room, said: Said) -> Result<Mess
 }
 
 /// Sends a message: a person's becomes a task for its role, at once or from the queue; an agent's is a note.
-pub async fn send(work: &mut Work, caller: &Caller, room: &Room, body: SendMessage) -> Result<Message, Error> {
+pub async fn send(work: &mut Work, caller: &Caller, id: RoomId, body: SendMessage) -> Result<Message, Error> {
+    let (room, position) = super::speak(work, caller, id).await?;
+    let room = &room;
     super::pace(work, caller)?;
     room.is_open()?;
     let content = parse_content(&body.content)?;
@@ -77,27 +84,32 @@ pub async fn send(work: &mut Work, caller: &Caller, room: &Room, body: SendMessa
     if queued && chatroom_store::messages::count_queued(&work.tx, room.id).await? >= QUEUE_LIMIT {
         return Err(MessageError::QueueFull.into());
     }
+    // The limit of a room's tasks is not met: it has none.
+    let task = match task_for {
+        Some(role) if !queued => Some((work.app.id(TaskId::from_parts)?, role)),
+        _ => None,
+    };
     let said = Said {
         kind: MessageKind::Message,
         sender,
         user: Some(caller.user()),
         target,
         content,
-        task: None,
+        task: task.as_ref().map(|(id, _)| *id),
         queued,
         run: caller.run(),
     };
-    let mut message = say(work, room, said).await?;
+    let mut message = say_at(work, room, position, said).await?;
     if !body.attachments.is_empty() {
         let Caller::Person { user, .. } = caller else {
             return Err(Error::Forbidden("only people send files along; name where yours is instead"));
         };
         attachments::claim(work, *user, room, &mut message, &body.attachments).await?;
     }
-    match task_for {
-        Some(role) if !queued => tasks::from_message(work, room, role, message).await,
-        _ => Ok(message),
+    if let Some((id, role)) = task {
+        tasks::from_message(work, room, id, role, &message).await?;
     }
+    Ok(message)
 }
 
 /// Returns the role a person's message is work for.

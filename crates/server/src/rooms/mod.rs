@@ -120,10 +120,21 @@ pub async fn of(db: &impl Access, id: RoomId) -> Result<Room, Error> {
 
 /// Returns the room a caller may act in: a member's, or a run's own.
 pub async fn for_caller(db: &impl Access, caller: &Caller, id: RoomId) -> Result<Room, Error> {
+    find(db, id, acts_for(caller, id)?).await
+}
+
+/// Returns the room a caller speaks in, and the position of what is said there.
+async fn speak(work: &Work, caller: &Caller, id: RoomId) -> Result<(Room, i64), Error> {
+    let user = acts_for(caller, id)?;
+    Ok(chatroom_store::rooms::speak(&work.tx, id, user, work.now).await?.ok_or(RoomError::NotFound)?)
+}
+
+/// Returns the member as whom a caller acts in a room.
+fn acts_for(caller: &Caller, id: RoomId) -> Result<UserId, Error> {
     match caller {
         Caller::Run { room, .. } if *room != id => Err(RoomError::NotFound.into()),
         Caller::Machine { .. } => Err(Error::Forbidden("a machine does not act in rooms")),
-        Caller::Run { user, .. } | Caller::Person { user, .. } => find(db, id, *user).await,
+        Caller::Run { user, .. } | Caller::Person { user, .. } => Ok(*user),
     }
 }
 

@@ -4,7 +4,7 @@
 
 use chatroom_domain::access::Caller;
 use chatroom_domain::messages::{Sender, parse_content};
-use chatroom_domain::rooms::{HANDOFF_LIMIT, Room};
+use chatroom_domain::rooms::{HANDOFF_LIMIT, Room, TASK_LIMIT};
 use chatroom_domain::tasks::{Standing, Task, TaskError, TaskEvent, after, allowed};
 use chatroom_protocol::api::rooms::{MessageKind, Target};
 use chatroom_protocol::api::tasks::{Handoff, HandoffDone, TaskState};
@@ -55,7 +55,11 @@ pub async fn hand_off(
     task.handoff = Some(message.id);
     advance(work, room, &mut task, TaskEvent::Finished, by, Some(caller.user())).await?;
     if let Target::Role(next) = &body.next_role {
+        if chatroom_store::tasks::count_active(&work.tx, room.id).await? >= TASK_LIMIT {
+            return Err(TaskError::TooMany.into());
+        }
         let new = NewTask {
+            id: work.app.id(TaskId::from_parts)?,
             role: next.clone(),
             message: message.id,
             position: message.position,
@@ -63,7 +67,8 @@ pub async fn hand_off(
             carries: [Some(task.author), task.carries].into_iter().flatten().find(|user| *user != caller.user()),
             hops: task.hops + 1,
         };
-        task.next = Some(create(work, room, new).await?.id);
+        task.next = Some(new.id);
+        create(work, room, new).await?;
         chatroom_store::tasks::update(&work.tx, &task, None).await?;
         agents::offer(work, room, next).await?;
     }

@@ -8,7 +8,7 @@ pub mod wait;
 
 use chatroom_domain::access::{Caller, may_reach};
 use chatroom_domain::messages::{Message, Sender, parse_content};
-use chatroom_domain::rooms::{Room, TASK_LIMIT};
+use chatroom_domain::rooms::Room;
 use chatroom_domain::tasks::{CLAIM_LIMIT_MS, Holder, Standing, Task, TaskError, TaskEvent, after};
 use chatroom_protocol::api::rooms::{MessageKind, Target};
 use chatroom_protocol::api::tasks::{Classification, Feature, TaskState, TaskView};
@@ -24,6 +24,7 @@ use crate::rooms::messages::{Said, say};
 
 /// What a new task is made of.
 struct NewTask {
+    id: TaskId,
     role: Role,
     message: MessageId,
     position: i64,
@@ -32,12 +33,9 @@ struct NewTask {
     hops: u32,
 }
 
-async fn create(work: &mut Work, room: &Room, new: NewTask) -> Result<Task, Error> {
-    if chatroom_store::tasks::count_active(&work.tx, room.id).await? >= TASK_LIMIT {
-        return Err(TaskError::TooMany.into());
-    }
+async fn create(work: &mut Work, room: &Room, new: NewTask) -> Result<(), Error> {
     let task = Task {
-        id: work.app.id(TaskId::from_parts)?,
+        id: new.id,
         room: room.id,
         role: new.role,
         state: TaskState::Pending,
@@ -54,8 +52,7 @@ async fn create(work: &mut Work, room: &Room, new: NewTask) -> Result<Task, Erro
         created_at: work.now,
     };
     chatroom_store::tasks::insert(&work.tx, &task).await?;
-    told(work, room, &task, "task.pending", Some(task.author)).await?;
-    Ok(task)
+    told(work, room, &task, "task.pending", Some(task.author)).await
 }
 
 async fn told(
@@ -125,18 +122,24 @@ pub async fn promote(work: &mut Work, room: &Room) -> Result<(), Error> {
         ..NewEvent::default()
     };
     work.event(room.instance, promoted).await?;
-    from_message(work, room, role, Message { position, ..message }).await.map(drop)
+    let id = work.app.id(TaskId::from_parts)?;
+    chatroom_store::messages::promote(&work.tx, message.id, position, id, work.now).await?;
+    let message = Message { position, task: Some(id), ..message };
+    from_message(work, room, id, role, &message).await
 }
 
-/// Makes a person's message the task of a role, and offers it to that role's agent.
-pub(crate) async fn from_message(work: &mut Work, room: &Room, role: Role, message: Message) -> Result<Message, Error> {
+/// Makes a person's message, which is said already, the task of a role, and offers it to that role's agent.
+pub(crate) async fn from_message(
+    work: &mut Work,
+    room: &Room,
+    id: TaskId,
+    role: Role,
+    message: &Message,
+) -> Result<(), Error> {
     let author = message.user.ok_or_else(|| Error::Internal(format!("{} has no sender", message.id)))?;
-    let position = message.position;
-    let task =
-        create(work, room, NewTask { role, message: message.id, position, author, carries: None, hops: 0 }).await?;
-    chatroom_store::messages::promote(&work.tx, message.id, position, task.id, work.now).await?;
-    agents::offer(work, room, &task.role).await?;
-    Ok(Message { queued: false, task: Some(task.id), created_at: work.now, ..message })
+    let (message, position) = (message.id, message.position);
+    create(work, room, NewTask { id, role: role.clone(), message, position, author, carries: None, hops: 0 }).await?;
+    agents::offer(work, room, &role).await
 }
 
 /// Returns how a caller stands to a task.
@@ -147,17 +150,6 @@ fn standing(caller: &Caller, task: &Task) -> Standing {
         _ => false,
     };
     if holds { Standing::Holder } else { Standing::Other }
-}
-
-/// Returns the next task of a role that may reach an agent of `owner`: unfinished work comes before new.
-pub async fn next_for(
-    db: &impl Access,
-    room: &Room,
-    role: &Role,
-    owner: UserId,
-    shared: bool,
-) -> Result<Option<Task>, Error> {
-    Ok(pending_for(db, room, role, owner, shared).await?.into_iter().next())
 }
 
 /// Lists the pending tasks of a role that may reach an agent of `owner`, the next one first.

@@ -6,8 +6,9 @@
 
 use std::time::Duration;
 
-use chatroom_domain::access::Caller;
+use chatroom_domain::access::{Caller, may_reach};
 use chatroom_domain::agents::Run;
+use chatroom_domain::messages::Message;
 use chatroom_domain::rooms::Room;
 use chatroom_domain::tasks::{Holder, Standing, Task, TaskEvent, Waiter};
 use chatroom_protocol::api::agents::RunForm;
@@ -16,7 +17,7 @@ use chatroom_protocol::{Role, Timestamp, UserId};
 use chatroom_store::Access;
 use chatroom_store::events::NewEvent;
 
-use super::{advance, claim, next_for, promote, view};
+use super::{advance, claim, promote, view};
 use crate::agents;
 use crate::app::{App, Topic, Work};
 use crate::error::{AgentError, Error};
@@ -155,19 +156,13 @@ async fn look(
         Caller::Run { run, .. } => Holder::Run(*run),
         Caller::Machine { .. } => return Err(Error::Forbidden("a machine does not act in rooms")),
     };
-    // Asked at once: each answer comes from another thread.
-    let (live, found, waiter, shared, held) = tokio::join!(
-        lives(app, caller),
-        rooms::find(&reader, room.id, user),
+    // Asked at once: each answer comes from another thread, or another process.
+    let (may, waiter, active) = tokio::join!(
+        may_go_on(app, caller, room),
         chatroom_store::waiters::find(&reader, room.id, role),
-        shared_by(&reader, room, role, user),
-        claimed(&reader, &holder),
+        chatroom_store::tasks::active(&reader, room.id),
     );
-    // A session, a run or a membership may end while its wait is held.
-    if !live? {
-        return Err(Error::NotSignedIn);
-    }
-    found?;
+    may?;
     match waiter? {
         Some(waiter) if waiter.user != user || waiter.connection != connection => {
             return Ok(Some(WaitOutcome::Superseded { at: waiter.joined_at }));
@@ -175,66 +170,131 @@ async fn look(
         Some(_) => {}
         None => return Err(AgentError::Superseded.into()),
     }
-    let (shared, held) = (shared?, held?.is_some());
-    let open = !held && next_for(&reader, room, role, user, shared).await?.is_some();
-    if !first && !held && !open {
+    let active = active?;
+    let there = match claimed(&active, &holder) {
+        Some(task) => Some(task),
+        None => next_for(&reader, room, role, user, &active).await?,
+    };
+    if !first && there.is_none() {
         return Ok(None);
     }
+    // Read beside the change, not inside: others wait for their turn to write.
+    let early = async {
+        match there {
+            Some(task) => words(&reader, room, task, app.clock.now()).await.map(Some),
+            None => Ok(None),
+        }
+    };
+    let (taken, early) = tokio::join!(take(app, caller, room, role, connection, &holder), early);
+    let task = match taken? {
+        Taken::Task(task) => task,
+        Taken::Nothing => return Ok(None),
+        Taken::Superseded(at) => return Ok(Some(WaitOutcome::Superseded { at })),
+    };
+    // A claim whose answer is lost is answered again.
+    let words = match early? {
+        Some(words) if words.message.id == task.message => words,
+        _ => words(&reader, room, &task, app.clock.now()).await?,
+    };
+    let prompt = prompts::task_prompt(room, role, &task, &words.message, &words.present, prompts::Loop::Waiting);
+    Ok(Some(WaitOutcome::Task { task: view(&task), prompt }))
+}
 
+/// What a connection that asks is given.
+enum Taken {
+    Task(Box<Task>),
+    Nothing,
+    /// Nothing: another connection is the waiter of the role.
+    Superseded(Timestamp),
+}
+
+/// Notes that a connection asks, and claims the task it is to have.
+async fn take(
+    app: &App,
+    caller: &Caller,
+    room: &Room,
+    role: &Role,
+    connection: &str,
+    holder: &Holder,
+) -> Result<Taken, Error> {
+    let user = caller.user();
     let mut work = app.begin().await?;
     if !chatroom_store::waiters::seen(&work.tx, room.id, role, connection, work.now).await? {
-        return Ok(Some(WaitOutcome::Superseded { at: work.now }));
+        return Ok(Taken::Superseded(work.now));
     }
-    let task = match claimed(&work.tx, &holder).await? {
-        Some(task) => Some(task),
+    let active = chatroom_store::tasks::active(&work.tx, room.id).await?;
+    let task = match claimed(&active, holder) {
+        Some(task) => Some(task.clone()),
         None if agents::live_run(&work.tx, room.id, role).await?.is_some_and(|run| Some(run.id) != caller.run()) => {
             None
         }
-        None => match next_for(&work.tx, room, role, user, shared).await? {
-            Some(task) => Some(claim(&mut work, room, task, holder, Some(user)).await?),
+        None => match next_for(&work.tx, room, role, user, &active).await? {
+            Some(task) => Some(claim(&mut work, room, task.clone(), holder.clone(), Some(user)).await?),
             None => None,
         },
     };
     work.commit().await?;
-    // Not inside the change: others wait for their turn to write. A claim whose answer is lost is answered again.
-    match task {
-        Some(task) => Ok(Some(deliver(&reader, room, role, &task, app.clock.now()).await?)),
-        None => Ok(None),
-    }
+    Ok(task.map_or(Taken::Nothing, |task| Taken::Task(Box::new(task))))
 }
 
-/// Returns whether the sign-in, or the run, of a caller goes on.
-async fn lives(app: &App, caller: &Caller) -> Result<bool, Error> {
+/// What a waiter is told of a task beside the task itself.
+struct Words {
+    message: Message,
+    present: Vec<Role>,
+}
+
+async fn words(db: &impl Access, room: &Room, task: &Task, now: Timestamp) -> Result<Words, Error> {
+    let (message, present) =
+        tokio::join!(chatroom_store::messages::find(db, room.id, task.message), present(db, room, now));
+    let message = message?.ok_or_else(|| Error::Internal(format!("{} has lost its message", task.id)))?;
+    Ok(Words { message, present: present? })
+}
+
+/// Refuses a caller whose sign-in, run or membership ended while its wait is held.
+async fn may_go_on(app: &App, caller: &Caller, room: &Room) -> Result<(), Error> {
     let (reader, now) = (app.reader(), app.clock.now());
-    Ok(match caller {
+    let live = match caller {
         Caller::Person { session, user } => {
+            if chatroom_store::sessions::lets_into(&reader, *session, *user, room.instance, now).await? {
+                return Ok(());
+            }
             chatroom_store::sessions::find(&reader, *session, *user, now).await?.is_some()
         }
         Caller::Run { run, .. } => chatroom_store::runs::of(&reader, *run).await?.is_some_and(|run| run.live()),
         Caller::Machine { .. } => false,
-    })
+    };
+    if !live {
+        return Err(Error::NotSignedIn);
+    }
+    rooms::find(&reader, room.id, caller.user()).await.map(drop)
 }
 
 /// Returns the task this very connection has claimed and not begun, or a run has not handed on: unfinished work comes
 /// before new.
-async fn claimed(db: &impl Access, holder: &Holder) -> Result<Option<Task>, Error> {
+fn claimed<'a>(active: &'a [Task], holder: &Holder) -> Option<&'a Task> {
     let of_run = matches!(holder, Holder::Run(_));
-    let held = chatroom_store::tasks::held_by(db, holder).await?;
-    Ok(held.into_iter().find(|task| of_run || task.state == TaskState::Acknowledged))
+    active.iter().filter(|task| task.holder.as_ref() == Some(holder)).find(|task| match task.state {
+        TaskState::Acknowledged => true,
+        TaskState::InProgress => of_run,
+        TaskState::Pending | TaskState::Completed => false,
+    })
 }
 
-async fn deliver(
+/// Returns the next of a room's active tasks that is one of this role and may reach an agent of `owner`.
+async fn next_for<'a>(
     db: &impl Access,
     room: &Room,
     role: &Role,
-    task: &Task,
-    now: Timestamp,
-) -> Result<WaitOutcome, Error> {
-    let (message, present) =
-        tokio::join!(chatroom_store::messages::find(db, room.id, task.message), present(db, room, now));
-    let message = message?.ok_or_else(|| Error::Internal(format!("{} has lost its message", task.id)))?;
-    let prompt = prompts::task_prompt(room, role, task, &message, &present?, prompts::Loop::Waiting);
-    Ok(WaitOutcome::Task { task: view(task), prompt })
+    owner: UserId,
+    active: &'a [Task],
+) -> Result<Option<&'a Task>, Error> {
+    let mut pending = active.iter().filter(|task| task.state == TaskState::Pending && task.role == *role);
+    let Some(first) = pending.clone().next() else { return Ok(None) };
+    if may_reach(first, owner, false) {
+        return Ok(Some(first));
+    }
+    let shared = shared_by(db, room, role, owner).await?;
+    Ok(pending.find(|task| may_reach(task, owner, shared)))
 }
 
 /// Returns the person an agent of this role acts for right now: its run's user, else the waiter's, else its
@@ -260,13 +320,10 @@ pub async fn shared_by(db: &impl Access, room: &Room, role: &Role, owner: UserId
 
 /// Returns the roles somebody works or waits in right now.
 pub async fn present(db: &impl Access, room: &Room, now: Timestamp) -> Result<Vec<Role>, Error> {
-    let waiters = chatroom_store::waiters::of_room(db, room.id).await?;
-    let mut present = Vec::new();
-    for role in &room.roles {
-        let waiting = waiters.iter().any(|waiter| waiter.role == *role && waiter.present(now));
-        if waiting || agents::live_run(db, room.id, role).await?.is_some() {
-            present.push(role.clone());
-        }
-    }
-    Ok(present)
+    let (waiters, live) = tokio::try_join!(
+        chatroom_store::waiters::of_room(db, room.id),
+        chatroom_store::runs::live_roles(db, room.id),
+    )?;
+    let waits = |role: &Role| waiters.iter().any(|waiter| waiter.role == *role && waiter.present(now));
+    Ok(room.roles.iter().filter(|role| waits(role) || live.contains(role)).cloned().collect())
 }

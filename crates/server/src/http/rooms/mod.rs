@@ -136,8 +136,7 @@ async fn send(
     Json(body): Json<SendMessage>,
 ) -> Result<(StatusCode, Json<MessageView>), Error> {
     let mut work = app.begin().await?;
-    let room = rooms::for_caller(&work.tx, &caller, id).await?;
-    let message = messages::send(&mut work, &caller, &room, body).await?;
+    let message = messages::send(&mut work, &caller, id, body).await?;
     work.commit().await?;
     Ok((StatusCode::CREATED, Json(messages::view(message))))
 }
