@@ -10,7 +10,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
     let folder = arguments.next().ok_or("which folder?")?;
     let port = arguments.next().ok_or("which port?")?.parse()?;
-    let engine = Engine::start(folder, Options { callers_write: true, ..Options::default() })?;
+    let engine = Engine::start(folder, Options::alone())?;
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await?;
     let options = RouterOptions { cors: true, long_poll: Duration::from_millis(700), ..RouterOptions::default() };
     serve(listener, engine, options, std::future::pending()).await?;

@@ -3,23 +3,19 @@
 //! A request is read, done and answered where its connection is: no other thread is woken on the way, which costs more
 //! than the request itself. So such a thread may also wait for the disk while only one request does.
 
-use std::convert::Infallible;
 use std::io;
 use std::pin::pin;
+use std::sync::Arc;
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
-use axum::body::Body;
-use http::Request;
-use hyper::body::Incoming;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo};
-use hyper_util::server::conn::auto;
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
+use crate::http1::{self, Connection, Next};
 use crate::router::Service;
+use crate::wakes::Wakes;
 
 /// How long the end waits for those who are served.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -82,42 +78,52 @@ async fn serve_all(
     mut handed: mpsc::UnboundedReceiver<std::net::TcpStream>,
     ends: watch::Receiver<bool>,
 ) {
-    let mut served = JoinSet::new();
-    let mut end = pin!(until(ends.clone()));
-    loop {
-        tokio::select! {
-            Some(connection) = handed.recv() => {
-                if let Ok(connection) = TcpStream::from_std(connection) {
-                    served.spawn(serve(service.clone(), connection, ends.clone()));
+    let mut served = Served { service, ends: ends.clone(), wakes: Wakes::here(), tasks: JoinSet::new() };
+    let wakes = served.wakes.clone();
+    let serve = async {
+        let mut end = pin!(http1::until(ends));
+        loop {
+            tokio::select! {
+                Some(connection) = handed.recv() => {
+                    if let Ok(connection) = TcpStream::from_std(connection) {
+                        served.go_on(Next::Requests(Connection::new(connection)));
+                    }
                 }
+                Some(done) = served.tasks.join_next() => served.go_on(done.unwrap_or(Next::Closed)),
+                () = &mut end => break,
             }
-            Some(_) = served.join_next() => {}
-            () = &mut end => break,
         }
-    }
-    // A reader whose connection takes nothing is not waited for.
-    let _ = tokio::time::timeout(PATIENCE, served.join_all()).await;
-}
-
-async fn serve(service: Service, connection: TcpStream, ends: watch::Receiver<bool>) {
-    // An append's answer must not wait for the next one.
-    let _ = connection.set_nodelay(true);
-    let answer = service_fn(|request: Request<Incoming>| {
-        let service = service.clone();
-        async move { Ok::<_, Infallible>(service.answer(request.map(Body::new)).await) }
-    });
-    let builder = auto::Builder::new(TokioExecutor::new());
-    let mut served = pin!(builder.serve_connection(TokioIo::new(connection), answer));
+        let rest = async {
+            while let Some(done) = served.tasks.join_next().await {
+                served.go_on(done.unwrap_or(Next::Closed));
+            }
+        };
+        // A reader whose connection takes nothing is not waited for.
+        let _ = tokio::time::timeout(PATIENCE, rest).await;
+    };
     tokio::select! {
-        // What goes wrong with a connection is its client's to know.
-        _ = served.as_mut() => return,
-        () = until(ends) => {}
+        never = wakes.pass_on() => match never {},
+        () = serve => {}
     }
-    served.as_mut().graceful_shutdown();
-    let _ = served.await;
 }
 
-async fn until(mut ends: watch::Receiver<bool>) {
-    // Without a sender there is nobody left to serve for.
-    let _ = ends.wait_for(|is_ending| *is_ending).await;
+/// The connections of a lane.
+struct Served {
+    service: Service,
+    ends: watch::Receiver<bool>,
+    wakes: Arc<Wakes>,
+    tasks: JoinSet<Next>,
+}
+
+impl Served {
+    /// Does what comes next for a connection, each as a task of its own: one that waits is as small as what it waits for.
+    fn go_on(&mut self, next: Next) {
+        let (service, ends, wakes) = (self.service.clone(), self.ends.clone(), self.wakes.clone());
+        match next {
+            Next::Closed => return,
+            Next::Requests(connection) => self.tasks.spawn(wakes.gather(http1::requests(connection, service, ends))),
+            Next::Follow(connection, following) => self.tasks.spawn(wakes.gather(http1::follow(connection, following))),
+            Next::Http2(connection) => self.tasks.spawn(wakes.gather(http1::http2(connection, service, ends))),
+        };
+    }
 }

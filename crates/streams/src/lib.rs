@@ -12,6 +12,7 @@
 pub mod disk;
 mod engine;
 mod frame;
+mod http1;
 mod lanes;
 mod lines;
 mod lock;
@@ -19,6 +20,7 @@ mod log;
 mod protocol;
 pub mod router;
 mod serve;
+mod wakes;
 
 pub use engine::{
     About, Append, Appended, Clock, Committer, Create, Created, Engine, Flusher, ForkFrom, OpenError, Options, Pending,

@@ -14,8 +14,8 @@ const REST: Duration = Duration::from_millis(200);
 
 /// Serves an engine's streams until `stop` is ready, or the engine stops, which is an error.
 ///
-/// Connections are served on threads that have nothing else to do, so the engine may be one whose
-/// [callers write](crate::Options::callers_write). Whoever still reads live when it is to end is cut off; appends under
+/// Connections, of HTTP/1.1 or of HTTP/2 without a greeting, are served on threads that have nothing else to do, so the
+/// engine may be one whose [callers write](crate::Options::callers_write): see [`Options::alone`](crate::Options::alone). Whoever still reads live when it is to end is cut off; appends under
 /// way are finished.
 pub async fn serve(
     listener: TcpListener,

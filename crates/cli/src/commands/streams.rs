@@ -42,7 +42,7 @@ pub struct Serve {
 pub async fn serve(verb: Serve, shell: &Shell) -> Result<ExitCode> {
     logging::start(shell, Look::Pretty, "info", std::io::stderr)?;
     let mut signals = Signals::listen()?;
-    let options = Options { retain_bytes: verb.keep.map(|mib| mib << 20), callers_write: true, ..Options::default() };
+    let options = Options { retain_bytes: verb.keep.map(|mib| mib << 20), ..Options::alone() };
     let shown = verb.dir.display().to_string();
     let opened = tokio::task::spawn_blocking(move || Engine::start(verb.dir, options)).await?;
     let engine = opened.with_context(|| format!("{shown} cannot be opened"))?;

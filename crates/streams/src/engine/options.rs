@@ -55,6 +55,15 @@ impl Default for Options {
     }
 }
 
+impl Options {
+    /// Returns those of a program that serves nothing but streams, as [`serve`](crate::serve) does.
+    ///
+    /// Callers write, and little is kept in memory before it goes to the files.
+    pub fn alone() -> Self {
+        Self { callers_write: true, flush_bytes: 256 << 10, ..Self::default() }
+    }
+}
+
 /// What time it is: that of the computer, and what a test added to it.
 #[derive(Debug, Clone, Default)]
 pub struct Clock {

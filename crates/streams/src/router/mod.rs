@@ -121,6 +121,28 @@ impl Service {
         response
     }
 
+    /// Returns how large a body may be.
+    pub(crate) fn largest(&self) -> usize {
+        match &self.streams {
+            Streams::Engine(engine) => engine.options().max_body,
+            Streams::Found(_) => 0,
+        }
+    }
+
+    /// Answers a request whose body is larger.
+    pub(crate) fn too_large(&self) -> Response {
+        let mut response = answer::Error::from(Refusal::TooLarge(self.largest())).into_response();
+        answer::finish(&self.options, response.headers_mut());
+        response
+    }
+
+    /// Answers what is no request.
+    pub(crate) fn refuse(&self, status: StatusCode, text: &str) -> Response {
+        let mut response = answer::plain(status, text);
+        answer::finish(&self.options, response.headers_mut());
+        response
+    }
+
     /// Waits until the server is about to end.
     async fn ending(&self) {
         if let Some(mut ending) = self.options.ending.clone()

@@ -4,6 +4,7 @@ mod callers;
 mod http;
 mod many;
 mod restart;
+mod sockets;
 
 use bytes::Bytes;
 use chatroom_streams::{Append, Claim, ContentType, Create, Engine, Options, Start};
