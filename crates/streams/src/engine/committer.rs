@@ -271,12 +271,11 @@ impl Committer {
                 changes.push(Change::Touch { id, at: entry.last_used() });
             }
         }
-        if let Some(keep) = self.shared.options.retain_bytes {
-            for entry in self.ledger.entries.values().filter(|entry| entry.forks == 0) {
-                let cut = entry.stream.last_cut(entry.tail.saturating_sub(keep));
-                if let Some(before) = cut.filter(|cut| *cut > entry.oldest) {
-                    changes.push(Change::Trim { id: entry.stream.id(), before });
-                }
+        for entry in self.ledger.entries.values().filter(|entry| entry.forks == 0) {
+            let Some(keep) = self.shared.options.retains(&entry.stream.made.path) else { continue };
+            let cut = entry.stream.last_cut(entry.tail.saturating_sub(keep));
+            if let Some(before) = cut.filter(|cut| *cut > entry.oldest) {
+                changes.push(Change::Trim { id: entry.stream.id(), before });
             }
         }
         let mut batch = Batch::default();

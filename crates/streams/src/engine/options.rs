@@ -17,6 +17,8 @@ pub struct Options {
     pub flush_bytes: u64,
     /// How many bytes of a stream are kept at least; everything if `None`. Streams with forks keep everything.
     pub retain_bytes: Option<u64>,
+    /// The same for streams whose path begins like this, which keep so many bytes.
+    pub retain_below: Option<(String, u64)>,
     /// The largest body.
     pub max_body: usize,
     /// The longest path of a stream.
@@ -44,6 +46,7 @@ impl Default for Options {
             file_bytes: 64 << 20,
             flush_bytes: 4 << 20,
             retain_bytes: None,
+            retain_below: None,
             max_body: 16 << 20,
             max_path: 1024,
             max_streams: 1_000_000,
@@ -61,6 +64,12 @@ impl Options {
     /// Callers write, and little is kept in memory before it goes to the files.
     pub fn alone() -> Self {
         Self { callers_write: true, flush_bytes: 256 << 10, ..Self::default() }
+    }
+
+    /// Returns how many bytes of the stream at a path are kept at least; everything if `None`.
+    pub(crate) fn retains(&self, path: &str) -> Option<u64> {
+        let below = self.retain_below.as_ref().filter(|(prefix, _)| path.starts_with(prefix));
+        below.map(|(_, bytes)| *bytes).or(self.retain_bytes)
     }
 }
 

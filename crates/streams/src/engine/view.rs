@@ -27,7 +27,7 @@ pub struct Reader(Source);
 enum Source {
     /// In an engine.
     Engine { shared: Arc<Shared>, stream: Arc<Stream> },
-    /// In a file of lines.
+    /// In files of lines.
     Lines(Arc<Lines>),
 }
 
@@ -134,7 +134,8 @@ impl Reader {
     fn oldest(&self) -> u64 {
         match &self.0 {
             Source::Engine { stream, .. } => stream.oldest(),
-            Source::Lines(_) => 0,
+            // Where that cannot be told, reading fails as well, and says why.
+            Source::Lines(lines) => lines.oldest().unwrap_or_default(),
         }
     }
 
@@ -147,14 +148,18 @@ impl Reader {
     }
 
     fn view_of_lines(&self, lines: &Lines, start: Start) -> Result<View, Refusal> {
+        let oldest = lines.oldest().map_err(|_| Refusal::Unreadable)?;
         let (tail, closed) = lines.tail().map_err(|_| Refusal::Unreadable)?;
         let from = match start {
-            Start::Beginning | Start::At(Offset::BEGINNING) => 0,
+            Start::Beginning | Start::At(Offset::BEGINNING) => oldest,
             Start::Now => tail,
+            Start::At(offset) if offset.generation == LINES && offset.position < oldest => {
+                return Err(Refusal::Trimmed { oldest: self.offset(oldest) });
+            }
             Start::At(offset) if offset.generation == LINES && offset.position <= tail => offset.position,
             Start::At(_) => return Err(Refusal::BadOffset),
         };
-        let is_between = from == 0 || lines.next_end(from - 1, from).is_ok_and(|end| end.is_some());
+        let is_between = from == oldest || lines.next_end(from - 1, from).is_ok_and(|end| end.is_some());
         if !is_between {
             return Err(Refusal::BadOffset);
         }
@@ -367,7 +372,7 @@ impl View {
             Source::Engine { stream, .. } if matches!(stream.visible().life, Life::Gone | Life::Expired) => {
                 Refusal::NotFound
             }
-            Source::Engine { .. } if self.from < oldest => Refusal::Trimmed { oldest: self.reader.offset(oldest) },
+            _ if self.from < oldest => Refusal::Trimmed { oldest: self.reader.offset(oldest) },
             Source::Engine { .. } | Source::Lines(_) => {
                 tracing::error!(%error, stream.id = self.reader.id(), "a stream cannot be read");
                 Refusal::Unreadable

@@ -3,6 +3,7 @@
 mod callers;
 mod http;
 mod many;
+mod parts;
 mod restart;
 mod sockets;
 

@@ -143,14 +143,17 @@ async fn a_second_process_is_refused_and_a_strange_file_is_set_aside() {
 #[tokio::test]
 async fn retention_gives_up_the_oldest_pages_and_says_so() {
     let folder = tempfile::tempdir().expect("a folder");
-    let options = Options { retain_bytes: Some(10 << 10), ..small() };
+    let options = Options { retain_below: Some(("short/".into(), 10 << 10)), ..small() };
     let engine = Engine::start(folder.path(), options.clone()).expect("an engine");
-    create(&engine, "a", "text/plain").await;
-    let first = engine.append("a", text("x".repeat(500))).await.expect("appended").tail;
-    for _ in 0..100 {
-        engine.append("a", text("y".repeat(1000))).await.expect("appended");
+    for path in ["short/a", "long"] {
+        create(&engine, path, "text/plain").await;
     }
-    let reader = engine.reader("a").expect("a stream");
+    let first = engine.append("short/a", text("x".repeat(500))).await.expect("appended").tail;
+    for _ in 0..100 {
+        engine.append("long", text("y".repeat(1000))).await.expect("appended");
+        engine.append("short/a", text("y".repeat(1000))).await.expect("appended");
+    }
+    let reader = engine.reader("short/a").expect("a stream");
     let until = std::time::Instant::now() + Duration::from_mins(1);
     let oldest = || reader.view(Start::Beginning).expect("a view").from().position();
     let tail = reader.about().expect("about it").tail.position();
@@ -159,9 +162,16 @@ async fn retention_gives_up_the_oldest_pages_and_says_so() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     assert!(matches!(reader.view(Start::At(first)).map(|_| ()), Err(Refusal::Trimmed { .. })));
-    let kept = read_all(&engine, "a").len();
+    let kept = read_all(&engine, "short/a").len();
     assert!(kept >= 10 << 10, "{kept} bytes kept");
+    assert_eq!(read_all(&engine, "long").len(), 100_000, "what is not told to be short keeps everything");
     drop((reader, engine));
-    let engine = Engine::start(folder.path(), options).expect("an engine");
-    assert!(read_all(&engine, "a").len() <= kept);
+    let engine = Engine::start(folder.path(), Options { retain_below: None, retain_bytes: Some(10 << 10), ..options });
+    let engine = engine.expect("an engine");
+    assert!(read_all(&engine, "short/a").len() <= kept);
+    let until = std::time::Instant::now() + Duration::from_mins(1);
+    while read_all(&engine, "long").len() > 16 << 10 {
+        assert!(std::time::Instant::now() < until, "nothing was given up");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
