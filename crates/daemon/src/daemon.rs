@@ -33,8 +33,8 @@ use crate::orders::Orders;
 use crate::platform::Platform;
 use crate::reporter::Reporter;
 use crate::runs::{Ground, Runs};
+use crate::sending::transcripts::Transcripts;
 use crate::status::{PidFile, Told};
-use crate::transcripts::Transcripts;
 use crate::trust::Trust;
 
 /// How often the tools are looked for.

@@ -30,10 +30,10 @@ pub mod policy;
 pub mod process;
 pub mod reporter;
 pub mod runs;
+pub mod sending;
 pub mod service;
 pub mod status;
 pub mod supervisor;
-pub mod transcripts;
 pub mod trust;
 
 pub use daemon::{DaemonError, Exit, Options, Shutdown, run};

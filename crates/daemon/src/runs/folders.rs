@@ -8,7 +8,7 @@ use chatroom_protocol::RunId;
 
 use crate::home::Home;
 use crate::process::tree::{self, Root};
-use crate::transcripts::is_sent;
+use crate::sending::transcripts::is_sent;
 
 /// How many are kept whose transcript is on the server.
 const KEPT: usize = 50;

@@ -12,8 +12,8 @@ use crate::detect;
 use crate::env::{self, Ambient, RunVars, SearchPath};
 use crate::home::Home;
 use crate::policy::Policy;
+use crate::sending::transcripts::Transcripts;
 use crate::supervisor::RunSpec;
-use crate::transcripts::Transcripts;
 
 /// What every run of this daemon shares.
 #[derive(Debug, Clone)]
