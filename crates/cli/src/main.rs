@@ -8,6 +8,7 @@ mod commands;
 #[cfg(test)]
 mod docs;
 mod failure;
+mod follow;
 mod input;
 mod logging;
 mod output;

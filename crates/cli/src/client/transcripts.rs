@@ -13,7 +13,7 @@ use super::{Again, ApiError, Client};
 /// How long an answer may take that waits for something: the server waits half a minute.
 const LONG_POLL: Duration = Duration::from_mins(1);
 
-/// What a read of a transcript returned.
+/// What a read of a stream returned.
 pub struct Page {
     /// The events, exactly as they were written.
     pub events: Vec<Box<RawValue>>,
@@ -26,10 +26,10 @@ pub struct Page {
 }
 
 impl Client {
-    /// Reads the transcript of a run from an offset on; if asked to, waits until there is something.
-    pub async fn transcript(&self, run: RunId, offset: &str, wait: bool) -> Result<Page, ApiError> {
+    /// Reads a stream from an offset on; if asked to, waits until there is something.
+    pub async fn page(&self, stream: &str, offset: &str, wait: bool) -> Result<Page, ApiError> {
         let live = if wait { "&live=long-poll" } else { "" };
-        let path = format!("/api/runs/{run}/transcript?offset={offset}{live}");
+        let path = format!("{stream}?offset={offset}{live}");
         let patience = if wait { LONG_POLL } else { super::PATIENCE };
         let response = self.send(Method::GET, &path, None::<&()>, Again::Harmless, patience).await?;
         let status = response.status();

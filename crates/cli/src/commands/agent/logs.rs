@@ -1,7 +1,6 @@
 //! `chatroom agent logs`: what a run did, one line per event.
 
 use std::process::ExitCode;
-use std::time::Duration;
 
 use anyhow::{Result, bail};
 use chatroom_protocol::RunId;
@@ -10,20 +9,15 @@ use chatroom_protocol::api::daemon::{PromptFrom, Steerer};
 use chatroom_protocol::api::reports::{PermissionOutcome, TurnOutcome};
 use chatroom_protocol::transcript::{Fold, RunEvent, Sequenced};
 
-use tokio::time::sleep;
-
 use super::cast::Cast;
 use super::{Logs, find};
 use crate::client::Client;
 use crate::commands::DONE;
 use crate::shell::Shell;
-use crate::{output, times};
+use crate::{follow, output, times};
 
 /// How much of a tool's words stands in one line.
 const PREVIEW: usize = 200;
-
-/// How long the server is left alone once it did not answer.
-const PAUSE: Duration = Duration::from_secs(1);
 
 /// Prints the transcript of an agent's live run, or of its last.
 pub async fn run(verb: &Logs, shell: &Shell) -> Result<ExitCode> {
@@ -35,7 +29,7 @@ pub async fn run(verb: &Logs, shell: &Shell) -> Result<ExitCode> {
     if let Some(text) = &verb.search {
         return search(&client, run.run_id, text, verb.json).await;
     }
-    let mut offset = match verb.tail {
+    let offset = match verb.tail {
         Some(most) => tail(&client, run.run_id, most).await?,
         None => "-1".to_owned(),
     };
@@ -44,29 +38,8 @@ pub async fn run(verb: &Logs, shell: &Shell) -> Result<ExitCode> {
         Logs { json: true, .. } => Form::Json,
         _ => Form::Lines(Fold::default()),
     };
-    let mut wait = false;
-    let mut is_away = false;
-    loop {
-        let page = match client.transcript(run.run_id, &offset, wait).await {
-            Err(error) if verb.follow && error.is_transient() => {
-                if !std::mem::replace(&mut is_away, true) {
-                    output::talk(format!("{error}; trying again"));
-                }
-                sleep(PAUSE).await;
-                continue;
-            }
-            page => page?,
-        };
-        is_away = false;
-        for event in &page.events {
-            form.print(event.get())?;
-        }
-        offset = page.next;
-        if page.is_closed || page.is_up_to_date && !verb.follow {
-            break;
-        }
-        wait = page.is_up_to_date;
-    }
+    let stream = format!("/api/runs/{}/transcript", run.run_id);
+    follow::stream(&client, &stream, offset, verb.follow, |event| form.print(event)).await?;
     form.end()?;
     Ok(DONE)
 }
