@@ -10,7 +10,8 @@ use chatroom_protocol::api::daemon::Slot;
 use chatroom_protocol::api::machines::ToolFacts;
 use chatroom_protocol::api::reports::Fact;
 use chatroom_tunnel::{Listener, Proxies};
-use futures_util::future::join_all;
+use futures_util::FutureExt as _;
+use futures_util::future::{BoxFuture, join_all};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -33,6 +34,7 @@ use crate::orders::Orders;
 use crate::platform::Platform;
 use crate::reporter::Reporter;
 use crate::runs::{Ground, Runs};
+use crate::sending::journal;
 use crate::sending::transcripts::Transcripts;
 use crate::status::{PidFile, Told};
 use crate::trust::Trust;
@@ -192,6 +194,7 @@ async fn live(options: Options) -> Result<Exit, DaemonError> {
     let platform = Platform::new(home.clone(), tls.as_deref(), Arc::clone(&proxies))?;
     let reporter = Reporter::new(journal.clone(), epoch, platform.clone());
     let (transcripts, sender) = Transcripts::new(home.clone(), journal.clone(), epoch, platform.clone());
+    let (history, arrived) = journal::Sender::new(&home, journal.clone(), epoch, platform.clone());
 
     let ground = Ground { home: home.clone(), exe, ambient: ambient.clone(), transcripts: transcripts.clone() };
     let (runs, mut runs_owner) = Runs::new(ground, journal.clone(), platform);
@@ -207,7 +210,7 @@ async fn live(options: Options) -> Result<Exit, DaemonError> {
         home: home.clone(),
         journal: journal.clone(),
         runs: runs.clone(),
-        transcripts: local_api::Transcripts::of(home.clone(), journal.clone()),
+        streams: local_api::Streams::of(home.clone(), journal.clone()),
         commands,
         link: link_watch.clone(),
         orders,
@@ -236,15 +239,13 @@ async fn live(options: Options) -> Result<Exit, DaemonError> {
     background.spawn(local);
     background.spawn(runs_owner.run());
     background.spawn(commands_owner.run());
-    let sending = closing.clone().run_until_cancelled_owned(sender.run(link_watch.clone()));
-    background.spawn(async { sending.await.unwrap_or_default() });
-    let looking = look_for_tools(home.clone(), ambient, journal.clone(), tools);
-    let looking = closing.clone().run_until_cancelled_owned(looking);
-    background.spawn(async { looking.await.unwrap_or_default() });
-    let judged = closing.clone().run_until_cancelled_owned(obey(link_watch.clone(), journal.clone(), runs.clone()));
-    background.spawn(async { judged.await.unwrap_or_default() });
+    let mut until_closing = |work| spawn_until(&closing, &mut background, work);
+    until_closing(sender.run(link_watch.clone()).boxed());
+    until_closing(history.run(link_watch.clone()).boxed());
+    until_closing(look_for_tools(home.clone(), ambient, journal.clone(), tools).boxed());
+    until_closing(obey(link_watch.clone(), journal.clone(), runs.clone()).boxed());
     let mut linking = Box::pin(link.run(ordered, closing.clone()));
-    let mut reporting = Box::pin(reporter.clone().run(link_watch, trust));
+    let mut reporting = Box::pin(reporter.clone().run(link_watch.clone(), trust));
 
     let mut is_linked = true;
     let exit = tokio::select! {
@@ -263,6 +264,7 @@ async fn live(options: Options) -> Result<Exit, DaemonError> {
         runs.stop_all().await;
         if exit == Exit::Stopped {
             tokio::join!(reporter.deliver_last(LAST_REPORTS), transcripts.finish(LAST_REPORTS));
+            arrived.finish(&journal, &link_watch, LAST_REPORTS).await;
         }
     };
     is_linked = beside(linking.as_mut(), is_linked, ending).await;
@@ -276,6 +278,12 @@ async fn live(options: Options) -> Result<Exit, DaemonError> {
     drop((reporter, journal));
     let _ = timeout(LAST_WRITES, spawn_blocking(|| writer.join())).await;
     Ok(exit)
+}
+
+/// Does something in the background until the daemon is about to close.
+fn spawn_until(closing: &CancellationToken, background: &mut JoinSet<()>, work: BoxFuture<'static, ()>) {
+    let work = closing.clone().run_until_cancelled_owned(work);
+    background.spawn(async { work.await.unwrap_or_default() });
 }
 
 /// Does something while the connection goes on; returns whether that is still up.

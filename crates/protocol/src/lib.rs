@@ -10,6 +10,7 @@ pub mod api;
 pub mod asciicast;
 pub mod error;
 pub mod ids;
+pub mod journal;
 pub mod names;
 pub mod time;
 pub mod transcript;

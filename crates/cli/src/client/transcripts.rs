@@ -1,4 +1,4 @@
-//! Transcripts of runs: streams of the Durable Streams protocol.
+//! Transcripts of runs and journals of machines: streams of the Durable Streams protocol.
 
 use std::time::Duration;
 

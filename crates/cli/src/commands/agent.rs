@@ -10,6 +10,7 @@ mod runs;
 mod start;
 mod steer;
 
+pub use logs::told_by;
 pub use start::named as named_machine;
 use steer::Talk;
 

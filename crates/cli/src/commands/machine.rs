@@ -2,6 +2,7 @@
 
 mod allow;
 mod join;
+mod journal;
 mod policy;
 mod rotate;
 mod runs;
@@ -10,7 +11,7 @@ mod unlock;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use chatroom_protocol::api::machines::{MachineView, RenameMachine, ToolPresence};
+use chatroom_protocol::api::machines::{RenameMachine, ToolFacts, ToolPresence};
 use clap::{Args, Subcommand};
 use serde_json::json;
 
@@ -38,6 +39,8 @@ pub enum Machine {
     Allow(allow::Allow),
     /// List what runs on a machine of yours, in whatever room.
     Runs(runs::Runs),
+    /// Show what the daemon of a machine wrote down: commands, runs and prompts, also while it is away.
+    Journal(journal::Journal),
     /// Show what a connected machine permits.
     Policy(policy::Policy),
     /// Print the line by which another computer joins.
@@ -77,6 +80,7 @@ pub async fn run(verb: Machine, shell: &Shell) -> Result<ExitCode> {
         Machine::Unlock(_) => "machine unlock",
         Machine::Allow(_) => "machine allow",
         Machine::Runs(_) => "machine runs",
+        Machine::Journal(_) => "machine journal",
         Machine::Policy(_) => "machine policy",
         Machine::Add(_) => "machine add",
         Machine::Join(_) => "machine join",
@@ -91,6 +95,7 @@ pub async fn run(verb: Machine, shell: &Shell) -> Result<ExitCode> {
         Machine::Unlock(verb) => unlock::run(&verb, shell).await,
         Machine::Allow(verb) => allow::run(&verb, shell),
         Machine::Runs(verb) => runs::run(&verb, shell).await,
+        Machine::Journal(verb) => journal::run(&verb, shell).await,
         Machine::Policy(verb) => policy::run(&verb, shell).await,
         Machine::Add(format) => add(format, shell).await,
         Machine::Join(verb) => join::run(&verb, shell).await,
@@ -119,7 +124,13 @@ async fn list(format: Format, shell: &Shell) -> Result<ExitCode> {
                     format!("offline, seen {}", times::ago(machine.last_seen_at, now))
                 };
                 let this = if here == Some(machine.machine_id) { "this one" } else { "" };
-                vec![machine.alias.clone(), online, tools(machine), machine.machine_id.to_string(), this.to_owned()]
+                vec![
+                    machine.alias.clone(),
+                    online,
+                    tools(&machine.tools),
+                    machine.machine_id.to_string(),
+                    this.to_owned(),
+                ]
             })
             .collect();
         output::table(&["NAME", "STATUS", "TOOLS", "MACHINE ID", ""], &rows)
@@ -138,9 +149,8 @@ async fn list(format: Format, shell: &Shell) -> Result<ExitCode> {
     Ok(DONE)
 }
 
-fn tools(machine: &MachineView) -> String {
-    let shown: Vec<_> = machine
-        .tools
+fn tools(tools: &[ToolFacts]) -> String {
+    let shown: Vec<_> = tools
         .iter()
         .filter(|facts| facts.presence != ToolPresence::Missing)
         .map(|facts| match (&facts.version, facts.presence) {

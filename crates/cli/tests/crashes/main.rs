@@ -1,5 +1,6 @@
 //! What is left when the server or a daemon is killed at any step of a start, a stop or a restart.
 
+mod journal;
 mod matrix;
 mod plant;
 mod rounds;

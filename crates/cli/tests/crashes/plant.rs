@@ -117,6 +117,13 @@ impl Plant {
         self.folder.path().join("home/runs").join(run).join("events.jsonl")
     }
 
+    /// Returns the entries the machine has of its journal, as they lie on the disk.
+    pub fn history(&self) -> Vec<String> {
+        let parts = chatroom_streams::Part::all(&self.folder.path().join("home/journal/history")).expect("its parts");
+        let text = parts.iter().map(|part| std::fs::read_to_string(&part.path).expect("a part"));
+        text.collect::<String>().lines().map(str::to_owned).collect()
+    }
+
     /// Where its agents work.
     pub fn work_dir(&self) -> PathBuf {
         self.folder.path().join("work")

@@ -77,6 +77,59 @@ async fn what_a_machine_permits_is_shown_to_its_user_alone() {
 }
 
 #[tokio::test]
+async fn the_journal_of_a_machine_is_read_and_followed_also_while_one_of_both_is_away() {
+    let mut world = World::start().await;
+    let (ada, bob) = (world.user("ada").await, world.user("bob").await);
+    let desk = Desk::of(&world, &ada).await;
+    desk.run("machine daemon start").await.exits(0);
+    let id = desk.file("machine.json")["machineId"].as_str().expect("an id").to_owned();
+    let ping = async || {
+        let sent = ada.post(&format!("/api/machines/{id}/commands"), serde_json::json!({ "type": "ping" })).await;
+        assert_eq!(sent.status, 201, "{}", sent.raw);
+        sent.text("commandId").to_owned()
+    };
+    let first = ping().await;
+    let has = async |what: &str| desk.run("machine journal").await.out.contains(what);
+    until("its outcome", async || has(&format!("completed  {first}: pong")).await).await;
+    let lines = desk.run("machine journal").await.exits(0);
+    assert!(lines.out.contains(&format!("command    ping ({first})")), "{}", lines.all());
+    assert!(lines.err.is_empty(), "{}", lines.all());
+    let all = desk.run("machine journal --json").await.exits(0).out;
+
+    let follower = desk.start(&format!("machine journal {id} --follow --json"));
+    follower.until("what there is", |out, _| out.contains(&first)).await;
+    world.restart().await;
+    until("the machine is online", async || {
+        ada.get("/api/machines").await.body["machines"][0]["daemonConnected"] == true
+    })
+    .await;
+    let second = ping().await;
+    follower.until("what comes", |out, _| out.matches(&second).count() >= 4).await;
+    stop(&desk).await;
+    until("the machine is away", async || {
+        ada.get("/api/machines").await.body["machines"][0]["daemonConnected"] == false
+    })
+    .await;
+    let away = desk.run("machine journal --json").await.exits(0).out;
+    assert!(away.starts_with(&all) && away.len() > all.len(), "it is read on while the machine is away: {away}");
+    follower.until("the rest", |out, _| out == away).await;
+    let seqs: Vec<u64> = away
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
+        .map(|entry| entry["seq"].as_u64().unwrap())
+        .collect();
+    assert_eq!(seqs, (1..=seqs.len() as u64).collect::<Vec<_>>(), "each once, in order");
+    follower.signal(Signal::SIGINT);
+    follower.ended().await;
+    for secret in ["crm_", "crp_", "crs_"] {
+        assert!(!away.contains(secret), "{away}");
+    }
+    let other = Desk::of(&world, &bob).await;
+    let refused = other.run(&format!("machine journal {id}")).await.exits(1);
+    assert!(refused.out.is_empty(), "{}", refused.all());
+}
+
+#[tokio::test]
 async fn a_daemon_in_the_foreground_ends_with_ctrl_c() {
     let world = World::start().await;
     let ada = world.user("ada").await;

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::desk::Desk;
 
-const VERBS: [&str; 69] = [
+const VERBS: [&str; 70] = [
     "",
     "up",
     "server",
@@ -65,6 +65,7 @@ const VERBS: [&str; 69] = [
     "machine unlock",
     "machine allow",
     "machine runs",
+    "machine journal",
     "machine policy",
     "machine add",
     "machine join",

@@ -5,18 +5,25 @@
 //! what follows from it here are written together, so none is told twice.
 //!
 //! One thread writes. What is given to it while it waits for the disk goes into
-//! the next write together.
+//! the next write together. Once whoever waits has their answer, it writes the
+//! same to the [`history`], which others read.
 
 mod entry;
+mod event;
+pub mod history;
 mod state;
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use chatroom_protocol::Timestamp;
 use chatroom_protocol::api::reports::Report;
+use chatroom_protocol::journal::{JournalEntry, Place};
 use chatroom_streams::{Log, LogError, Position};
+use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use ulid::Ulid;
@@ -24,7 +31,11 @@ use ulid::Ulid;
 pub use entry::Entry;
 pub use state::{CommandRecord, PromptRecord, PromptStage, RunRecord, State};
 
+use self::history::History;
 use crate::home::{Home, HomeError};
+
+/// Where the history is, in a home.
+pub const HISTORY: &str = "journal/history";
 
 /// Beyond this the file is begun anew.
 const FULL: u64 = 8 * 1024 * 1024;
@@ -44,6 +55,9 @@ pub enum JournalError {
     /// The log cannot be opened or written.
     #[error("the journal of this machine cannot be used: {0}")]
     Log(Arc<LogError>),
+    /// Its history cannot be opened or written.
+    #[error("the history of the journal cannot be written: {0}")]
+    History(Arc<io::Error>),
     /// A record is of a newer version, or none of ours.
     #[error(
         "the journal {} holds a record this version cannot read ({why}); use the newer version, \
@@ -67,6 +81,12 @@ impl From<HomeError> for JournalError {
     }
 }
 
+impl From<io::Error> for JournalError {
+    fn from(error: io::Error) -> Self {
+        Self::History(Arc::new(error))
+    }
+}
+
 impl From<LogError> for JournalError {
     fn from(error: LogError) -> Self {
         Self::Log(Arc::new(error))
@@ -79,6 +99,7 @@ pub struct Journal {
     writes: mpsc::UnboundedSender<Write>,
     state: Arc<Mutex<State>>,
     last_seq: watch::Receiver<u64>,
+    history_end: watch::Receiver<u64>,
     trouble: watch::Receiver<Option<String>>,
     /// Cancelled when nothing is worth waiting for any more.
     ending: CancellationToken,
@@ -108,27 +129,34 @@ impl Journal {
         let folder = home.folder("journal")?;
         let path = folder.join("journal.log");
         let mut log = Log::open(&path)?;
-        let mut state = State::default();
-        for record in log.read_from(Position(0))? {
-            let entry = serde_json::from_slice(&record.payload)
-                .map_err(|error| JournalError::Record { path: path.clone(), why: error.to_string() })?;
-            state.apply(&entry);
-        }
+        let mut history = History::open(&home.folder(HISTORY)?)?;
+        let (mut state, missing) = replay(&log, &path, history.last())?;
         if state.journal_id.is_empty() {
-            state.journal_id = new_id().to_string();
+            state.journal_id = new_id_after(history.last());
             log.append(&begun(&state)?)?;
+        }
+        // No number is given twice, also where the file has lost its end, or a version before the history its count.
+        if let Some(last) = history.last().filter(|last| last.journal == state.journal_id) {
+            state.entries = state.entries.max(last.seq);
+        }
+        let caught_up = history.append(&missing);
+        if let Err(error) = &caught_up {
+            tracing::error!(%error, "the history of the journal cannot be written yet");
         }
         let (writes, queue) = mpsc::unbounded_channel();
         let (told, last_seq) = watch::channel(state.last_seq);
         let (troubled, trouble) = watch::channel(None);
+        let (grown, history_end) = watch::channel(history.end());
         let state = Arc::new(Mutex::new(state));
-        let writing = Writing { log, path, state: Arc::clone(&state), told, troubled, begun_at: 0 };
+        let is_behind = caught_up.is_err();
+        let (begun_at, shared) = (0, Arc::clone(&state));
+        let writing = Writing { log, path, state: shared, told, troubled, begun_at, history, is_behind, grown };
         let thread = std::thread::Builder::new()
             .name("journal".to_owned())
             .spawn(move || writing.run(queue))
             .map_err(|error| JournalError::Home(error.to_string()))?;
         let ending = CancellationToken::new();
-        Ok((Self { writes, state, last_seq, trouble, ending }, Writer(thread)))
+        Ok((Self { writes, state, last_seq, history_end, trouble, ending }, Writer(thread)))
     }
 
     /// Writes records together; they are on disk when this returns.
@@ -182,6 +210,11 @@ impl Journal {
     pub fn reports(&self) -> watch::Receiver<u64> {
         self.last_seq.clone()
     }
+
+    /// Returns where its history ends, as it grows.
+    pub fn history_end(&self) -> watch::Receiver<u64> {
+        self.history_end.clone()
+    }
 }
 
 fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
@@ -189,18 +222,66 @@ fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A new id: the time, and chance.
-fn new_id() -> Ulid {
+/// A new id: the time, and chance. Those of journals sort in their order, whatever the clock says.
+fn new_id_after(last: Option<&Place>) -> String {
     let random = u128::from(getrandom::u64().unwrap_or_default());
-    Ulid::from_parts(crate::now().0.unsigned_abs(), random)
+    let new = Ulid::from_parts(crate::now().0.unsigned_abs(), random);
+    let next = last.and_then(|last| last.journal.parse::<Ulid>().ok()?.increment());
+    next.map_or(new, |next| new.max(next)).to_string()
+}
+
+/// An entry as the file has it. Versions before the history neither wrote nor read more than the entry.
+#[derive(Serialize, Deserialize)]
+struct Record<E> {
+    /// When it was written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    at: Option<Timestamp>,
+    /// Its number in the journal; what only begins a file has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    number: Option<u64>,
+    #[serde(flatten)]
+    entry: E,
+}
+
+impl<E: Serialize> Record<E> {
+    fn encode(&self) -> Result<Vec<u8>, JournalError> {
+        serde_json::to_vec(self).map_err(|error| JournalError::Home(error.to_string()))
+    }
 }
 
 fn begun(state: &State) -> Result<Vec<u8>, JournalError> {
-    encode(&Entry::Begun { state: Box::new(state.clone()) })
+    let entry = Entry::Begun { state: Box::new(state.clone()) };
+    Record { at: Some(crate::now()), number: None, entry }.encode()
 }
 
-fn encode(entry: &Entry) -> Result<Vec<u8>, JournalError> {
-    serde_json::to_vec(entry).map_err(|error| JournalError::Home(error.to_string()))
+/// Reads a log: what it amounts to, and what a history up to `last` lacks.
+fn replay(log: &Log, path: &Path, last: Option<&Place>) -> Result<(State, Vec<JournalEntry>), JournalError> {
+    let mut state = State::default();
+    let mut missing: Vec<JournalEntry> = Vec::new();
+    for record in log.read_from(Position(0))? {
+        let record: Record<Entry> = serde_json::from_slice(&record.payload)
+            .map_err(|error| JournalError::Record { path: path.to_owned(), why: error.to_string() })?;
+        if let Some(entry) = take(&mut state, &record.entry, record.at, record.number) {
+            // A file system may give the end of a file twice after a crash.
+            let last = missing.last().map(JournalEntry::place).or_else(|| last.cloned());
+            let is_there = last.is_some_and(|last| last.journal == entry.journal && last.seq >= entry.seq);
+            missing.extend((!is_there).then_some(entry));
+        }
+    }
+    Ok((state, missing))
+}
+
+/// Takes an entry in, and returns what the history has of it.
+fn take(state: &mut State, entry: &Entry, at: Option<Timestamp>, number: Option<u64>) -> Option<JournalEntry> {
+    state.apply(entry);
+    let event = event::event(entry)?;
+    let seq = number.unwrap_or(state.entries + 1);
+    state.entries = state.entries.max(seq);
+    Some(JournalEntry { seq, journal: state.journal_id.clone(), at, event })
+}
+
+fn places(entries: &[Entry], when: &str) -> Vec<String> {
+    entries.iter().map(|entry| format!("daemon {when} {}", entry.kind())).collect()
 }
 
 struct Writing {
@@ -211,28 +292,59 @@ struct Writing {
     troubled: watch::Sender<Option<String>>,
     /// How large the file was when it was begun.
     begun_at: u64,
+    history: History,
+    /// Whether the history could not be written, and lacks entries.
+    is_behind: bool,
+    /// Says where the history ends.
+    grown: watch::Sender<u64>,
 }
 
 impl Writing {
     fn run(mut self, mut queue: mpsc::UnboundedReceiver<Write>) {
         while let Some(first) = queue.blocking_recv() {
-            let mut writes = vec![first];
-            while writes.len() < TOGETHER
+            let mut entries = first.entries;
+            let mut waiting = vec![first.done];
+            while waiting.len() < TOGETHER
                 && let Ok(more) = queue.try_recv()
             {
-                writes.push(more);
+                entries.extend(more.entries);
+                waiting.push(more.done);
             }
-            let written = self.write(&mut writes);
+            let (written, told) = match self.write(&mut entries) {
+                Ok(told) => (Ok(()), told),
+                Err(error) => (Err(error), Vec::new()),
+            };
             self.tell(&written);
-            for write in writes {
+            for done in waiting {
                 // Nobody waits any more when its task was dropped.
-                let _ = write.done.send(written.clone());
+                let _ = done.send(written.clone());
             }
+            chatroom_failpoint::hit(|| places(&entries, "before the history of"));
+            self.follow(&told);
             if let Err(error) = self.begin_anew_if_full() {
                 tracing::error!(%error, "the journal could not be begun anew; it grows on");
                 self.begun_at = self.log.bytes();
             }
         }
+    }
+
+    /// Writes to the history what was just written to the journal; all that it lacks, where an earlier try failed.
+    fn follow(&mut self, told: &[JournalEntry]) {
+        let written = if self.is_behind { self.catch_up() } else { self.history.append(told).map_err(Into::into) };
+        if let Err(error) = &written
+            && !self.is_behind
+        {
+            tracing::error!(%error, "the history of the journal stays behind");
+        }
+        self.is_behind = written.is_err();
+        let end = self.history.end();
+        self.grown.send_if_modified(|grown| std::mem::replace(grown, end) != end);
+    }
+
+    fn catch_up(&mut self) -> Result<(), JournalError> {
+        self.history.open_again()?;
+        let (_, missing) = replay(&self.log, &self.path, self.history.last())?;
+        Ok(self.history.append(&missing)?)
     }
 
     /// Tells that nothing can be written, once, and once that it is over.
@@ -260,32 +372,41 @@ impl Writing {
         remove(&beside).is_ok() && written.is_ok()
     }
 
-    fn write(&mut self, writes: &mut [Write]) -> Result<(), JournalError> {
-        let entries = writes.iter_mut().flat_map(|write| &mut write.entries);
-        let seq = lock(&self.state).number(entries, crate::now());
-        let records =
-            writes.iter().flat_map(|write| &write.entries).map(encode).collect::<Result<Vec<_>, JournalError>>()?;
-        let places = |when: &str| {
-            let entries = writes.iter().flat_map(|write| &write.entries);
-            entries.map(|entry| format!("daemon {when} {}", entry.kind())).collect()
+    /// Writes to the journal; returns what the history has of it.
+    fn write(&mut self, entries: &mut [Entry]) -> Result<Vec<JournalEntry>, JournalError> {
+        let at = crate::now();
+        let (seq, first) = {
+            let state = lock(&self.state);
+            (state.number(entries.iter_mut(), at), state.entries + 1)
         };
-        chatroom_failpoint::hit(|| places("before"));
+        let numbered = || (first..).map(Some).zip(&*entries);
+        let records = numbered().map(|(number, entry)| Record { at: Some(at), number, entry }.encode());
+        let records = records.collect::<Result<Vec<_>, JournalError>>()?;
+        chatroom_failpoint::hit(|| places(entries, "before"));
         self.log.append_all(&records)?;
-        chatroom_failpoint::hit(|| places("after"));
+        chatroom_failpoint::hit(|| places(entries, "after"));
         let mut state = lock(&self.state);
-        for entry in writes.iter().flat_map(|write| &write.entries) {
-            state.apply(entry);
+        let mut told = Vec::with_capacity(records.len());
+        for (number, entry) in numbered() {
+            told.extend(take(&mut state, entry, Some(at), number));
         }
         drop(state);
         self.told.send_if_modified(|told| std::mem::replace(told, seq) != seq);
-        Ok(())
+        Ok(told)
     }
 
     /// Begins a new file with what counts of the old, and puts it in its place.
     fn begin_anew_if_full(&mut self) -> Result<(), JournalError> {
-        if self.log.bytes() < FULL.max(2 * self.begun_at) {
-            return Ok(());
+        if self.log.bytes() < FULL.max(2 * self.begun_at) { Ok(()) } else { self.begin_anew() }
+    }
+
+    fn begin_anew(&mut self) -> Result<(), JournalError> {
+        // What is only in the old file must be in the history for good.
+        if self.is_behind {
+            self.catch_up()?;
+            self.is_behind = false;
         }
+        self.history.sync()?;
         let record = begun(&lock(&self.state))?;
         let beside = self.path.with_extension("new");
         remove(&beside)?;

@@ -20,6 +20,9 @@ const FINISHED: usize = 1_000;
 pub struct State {
     /// Names this journal; a new one counts its reports anew.
     pub journal_id: String,
+    /// The number of its last entry. Versions before its history did not count.
+    #[serde(default)]
+    pub entries: u64,
     /// The number of the last report.
     pub last_seq: u64,
     /// The number up to which the server has them.

@@ -10,8 +10,8 @@ mod body;
 mod guard;
 mod platform;
 mod problem;
+mod streams;
 mod terminal;
-mod transcript;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -19,7 +19,7 @@ use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{get, post};
 use chatroom_protocol::api::machines::ToolFacts;
 use jiff::Timestamp;
-pub use transcript::Transcripts;
+pub use streams::Streams;
 
 use crate::commands::Commands;
 use crate::home::Home;
@@ -41,8 +41,8 @@ pub struct Api {
     pub journal: Journal,
     /// The runs.
     pub runs: Runs,
-    /// What they wrote.
-    pub transcripts: Transcripts,
+    /// What they wrote, and what the journal has.
+    pub streams: Streams,
     /// The commands.
     pub commands: Commands,
     /// How the connection to the server is.
@@ -60,7 +60,7 @@ pub struct Api {
 }
 
 /// Every route: its path and the methods it takes.
-pub const ROUTES: [(&str, &str); 16] = [
+pub const ROUTES: [(&str, &str); 17] = [
     ("GET", "/platform/live"),
     ("POST", "/platform/ping"),
     ("POST", "/platform/reconnect"),
@@ -71,6 +71,7 @@ pub const ROUTES: [(&str, &str); 16] = [
     ("GET", "/policy"),
     ("POST", "/commands"),
     ("GET", "/agents"),
+    ("GET", "/agents/journal"),
     ("POST", "/agents/{run}/prompts"),
     ("POST", "/agents/{run}/prompts/{prompt}"),
     ("POST", "/agents/{run}/interrupt"),
@@ -93,11 +94,12 @@ pub fn router(api: Api) -> Router {
         .route("/policy", get(platform::policy))
         .route("/commands", post(platform::command))
         .route("/agents", get(agents::list))
+        .route("/agents/journal", get(streams::journal))
         .route("/agents/{run}/prompts", post(agents::prompt))
         .route("/agents/{run}/prompts/{prompt}", post(agents::change_prompt))
         .route("/agents/{run}/interrupt", post(agents::interrupt))
         .route("/agents/{run}/permissions/{permission}", post(agents::decide))
-        .route("/agents/{run}/transcript", get(transcript::read))
+        .route("/agents/{run}/transcript", get(streams::transcript))
         .route("/agents/{run}/terminal", post(terminal::join))
         .fallback(problem::no_such_route)
         .method_not_allowed_fallback(problem::no_such_method)

@@ -1,6 +1,6 @@
-//! What a run wrote, as this machine has it: a stream of the Durable Streams protocol.
+//! What a run wrote, and what the journal has, as this machine has it: streams of the Durable Streams protocol.
 //!
-//! People read the server's copy; this one is there before the server has it, and when it has lost its own.
+//! People read the server's copies; these are there before the server has them, and when it has lost its own.
 
 use std::io;
 use std::time::Duration;
@@ -19,32 +19,39 @@ use super::Api;
 use super::body::id;
 use super::problem::{Refusal, problem};
 use crate::home::Home;
-use crate::journal::Journal;
+use crate::journal::{HISTORY, Journal};
 use crate::supervisor::EVENTS;
 
 /// How long a long poll waits: the server passes it on only for a while.
 const LONG_POLL: Duration = Duration::from_secs(5);
 /// Below which path the router has the streams.
-const PREFIX: &str = "/transcripts";
+const PREFIX: &str = "/streams";
+/// What the journal is called there, beside the runs.
+const JOURNAL: &str = "journal";
 /// The longest words of a refusal.
 const WORDS: usize = 4096;
 
-/// The transcripts of this machine; cheap to clone.
+/// The streams of this machine; cheap to clone.
 #[derive(Clone)]
-pub struct Transcripts(Router);
+pub struct Streams(Router);
 
-impl Transcripts {
+impl Streams {
     /// Returns those of a home.
     pub fn of(home: Home, journal: Journal) -> Self {
-        let find = move |run: &str| {
-            let run: RunId = run.parse().map_err(|_| chatroom_streams::Refusal::NotFound)?;
-            let journal = journal.clone();
-            let is_over = move || journal.read(|state| !state.runs.contains_key(&run));
-            match Lines::open(&home.run_dir(run).join(EVENTS), is_over) {
+        let find = move |name: &str| {
+            let lines = if name == JOURNAL {
+                Lines::in_parts(&home.join(HISTORY))
+            } else {
+                let run: RunId = name.parse().map_err(|_| chatroom_streams::Refusal::NotFound)?;
+                let journal = journal.clone();
+                let is_over = move || journal.read(|state| !state.runs.contains_key(&run));
+                Lines::open(&home.run_dir(run).join(EVENTS), is_over)
+            };
+            match lines {
                 Ok(lines) => Ok(Reader::of_lines(lines)),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => Err(chatroom_streams::Refusal::NotFound),
                 Err(error) => {
-                    tracing::error!(run.id = %run, %error, "the transcript of a run cannot be read");
+                    tracing::error!(stream = name, %error, "a stream of this machine cannot be read");
                     Err(chatroom_streams::Refusal::Unreadable)
                 }
             }
@@ -54,18 +61,26 @@ impl Transcripts {
     }
 }
 
-pub(super) async fn read(
+pub(super) async fn transcript(
     State(api): State<Api>,
     Path(run): Path<String>,
-    mut request: Request,
+    request: Request,
 ) -> Result<Response, Refusal> {
     let run: RunId = id(&run)?;
+    read(api, &run.to_string(), request, "this machine has no transcript of that run").await
+}
+
+pub(super) async fn journal(State(api): State<Api>, request: Request) -> Result<Response, Refusal> {
+    read(api, JOURNAL, request, "this machine has no journal").await
+}
+
+async fn read(api: Api, name: &str, mut request: Request, missing: &str) -> Result<Response, Refusal> {
     // The parameters of this route are not those of that one.
     request.extensions_mut().clear();
     let query = request.uri().query().map(|query| format!("?{query}")).unwrap_or_default();
-    *request.uri_mut() = Uri::try_from(format!("{PREFIX}/{run}{query}"))
+    *request.uri_mut() = Uri::try_from(format!("{PREFIX}/{name}{query}"))
         .map_err(|_| problem(StatusCode::BAD_REQUEST, ErrorCode::InvalidRequest, "the query cannot be read"))?;
-    let response = match api.transcripts.0.oneshot(request).await {
+    let response = match api.streams.0.oneshot(request).await {
         Ok(response) => response,
         Err(never) => match never {},
     };
@@ -75,7 +90,8 @@ pub(super) async fn read(
     }
     let words = to_bytes(response.into_body(), WORDS).await.unwrap_or_default();
     let (code, words) = match status {
-        StatusCode::NOT_FOUND => (ErrorCode::NotFound, "this machine has no transcript of that run".into()),
+        StatusCode::NOT_FOUND => (ErrorCode::NotFound, missing.into()),
+        StatusCode::GONE => (ErrorCode::NotFound, String::from_utf8_lossy(&words)),
         status if status.is_server_error() => (ErrorCode::Internal, String::from_utf8_lossy(&words)),
         StatusCode::TOO_MANY_REQUESTS => (ErrorCode::TooManyRequests, String::from_utf8_lossy(&words)),
         _ => (ErrorCode::InvalidRequest, String::from_utf8_lossy(&words)),

@@ -8,6 +8,7 @@
 //! cut takes away; the epoch of the producer is that of the daemon, so that what an older one still has under way is
 //! refused; and a batch names the place it begins at (`Stream-Seq`), so that it is never appended behind itself.
 
+pub mod journal;
 pub mod transcripts;
 
 use std::fs::File;

@@ -7,7 +7,7 @@ use std::path::Path;
 use chatroom_daemon::commands::finished;
 use chatroom_daemon::harness::driver;
 use chatroom_daemon::home::Home;
-use chatroom_daemon::journal::{Entry, Journal, JournalError};
+use chatroom_daemon::journal::{Entry, HISTORY, Journal, JournalError};
 use chatroom_daemon::process::ProcessId;
 use chatroom_daemon::runs::started_entries;
 use chatroom_daemon::supervisor::RunSpec;
@@ -17,7 +17,9 @@ use chatroom_protocol::api::agents::{PermissionMode, RunActivity, RunForm};
 use chatroom_protocol::api::commands::CommandStatus;
 use chatroom_protocol::api::daemon::{CommandOutcome, Slot};
 use chatroom_protocol::api::reports::Fact;
+use chatroom_protocol::journal::{JournalEntry, Place};
 use chatroom_protocol::{CommandId, PermissionId, PromptId, RoomId, RunId, Timestamp, Tool};
+use chatroom_streams::Part;
 use proptest::prelude::*;
 use proptest::sample::Index;
 use serde_json::{Value, json};
@@ -99,7 +101,17 @@ fn damage() -> impl Strategy<Value = Damage> {
 }
 
 fn seen(journal: &Journal) -> Value {
-    journal.read(|state| serde_json::to_value(state).unwrap())
+    let mut seen = journal.read(|state| serde_json::to_value(state).unwrap());
+    // Numbers are never given again, so this does not go back.
+    seen.as_object_mut().unwrap().remove("entries");
+    seen
+}
+
+/// Returns the numbers of the history, journal by journal.
+fn told(home: &Home) -> Vec<Place> {
+    let parts = Part::all(&home.join(HISTORY)).unwrap();
+    let text: String = parts.iter().map(|part| std::fs::read_to_string(&part.path).unwrap()).collect();
+    text.lines().map(|line| serde_json::from_str::<JournalEntry>(line).unwrap().place()).collect()
 }
 
 /// Writes batches one after another; returns what the journal amounted to and how long the file was after each.
@@ -123,6 +135,7 @@ proptest! {
     fn a_journal_is_recovered_as_it_was_or_refused(
         steps in prop::collection::vec((any::<u8>(), any::<u8>()), 1..14),
         damage in damage(),
+        kept_of_history in any::<Option<Index>>(),
     ) {
         let runtime = Runtime::new().unwrap();
         let folder = tempfile::tempdir().unwrap();
@@ -145,6 +158,16 @@ proptest! {
             }
         }
         std::fs::write(&file, &bytes).unwrap();
+        let history = told(&home);
+        prop_assert_eq!(history.len(), story(&steps).iter().map(Vec::len).sum::<usize>());
+        if let Some(kept) = kept_of_history {
+            let part = Part::all(&home.join(HISTORY)).unwrap().pop().unwrap().path;
+            let whole = std::fs::read(&part).unwrap();
+            // What is cut off the journal as well is gone.
+            if !matches!(damage, Damage::Cut(_) | Damage::Flip(..)) {
+                std::fs::write(&part, &whole[..kept.index(whole.len() + 1)]).unwrap();
+            }
+        }
         let last = written.last().map(|(state, _)| state.clone()).unwrap();
         match Journal::open(&home) {
             Ok((journal, writer)) => {
@@ -160,6 +183,8 @@ proptest! {
                 }
                 drop(journal);
                 writer.join();
+                // Whatever became of the journal, its history is what it was: nothing lacks, and nothing is there twice.
+                prop_assert_eq!(told(&home), history);
             }
             Err(why @ (JournalError::Log(_) | JournalError::Record { .. })) => {
                 prop_assert!(matches!(damage, Damage::Flip(..)), "{damage:?} is survived: {why}");

@@ -7,6 +7,7 @@ mod arbitrary;
 mod commands;
 mod environment;
 mod files;
+mod journal;
 mod life;
 mod pids;
 mod standing;

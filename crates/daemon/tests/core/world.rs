@@ -20,6 +20,7 @@ use chatroom_protocol::api::agents::{PermissionMode, RunForm};
 use chatroom_protocol::api::commands::CommandStatus;
 use chatroom_protocol::api::daemon::{CommandReceipt, LiveRun, PushCommand, Slot, StartRun};
 use chatroom_protocol::api::reports::{Applied, Fact, Report, Reports};
+use chatroom_protocol::journal::{JournalEntry, LAST};
 use chatroom_protocol::{CommandId, ErrorCode, Problem, Role, RoomId, RunId, Timestamp, Tool};
 use chatroom_streams::router::RouterOptions;
 use chatroom_streams::{ContentType, Create, Engine, Start};
@@ -38,6 +39,8 @@ use url::Url;
 pub const CRM: &str = "crm_machinemachinemachinemachinemachinemachin";
 pub const CRP: &str = "crp_platformplatformplatformplatformplatform1";
 pub const CRR: &str = "crr_5ecretSecretSecretSecretSecretSecretSecret00";
+/// The stream of the journal.
+const JOURNAL: &str = "journal";
 /// What every wait is bounded by.
 pub const SOON: Duration = Duration::from_mins(1);
 
@@ -76,6 +79,7 @@ struct Seen {
     lose_answers: usize,
     appends: usize,
     lose_appends: usize,
+    lose_entries: usize,
     forgotten: Vec<String>,
 }
 
@@ -185,15 +189,8 @@ async fn transcript(
         let problem = [("content-type", "application/problem+json")];
         return (StatusCode::NOT_FOUND, problem, r#"{"code":"not_found"}"#).into_response();
     }
-    let json = Create { content_type: Some(ContentType::json()), ..Create::default() };
-    // Made before, and maybe closed since.
-    let _ = streams.engine.create(&run, json).await;
     let is_append = request.method() == Method::POST;
-    let mut request = request;
-    // The parameters of this route are not those of that one.
-    request.extensions_mut().clear();
-    *request.uri_mut() = format!("/streams/{run}").parse().unwrap();
-    let response = streams.router.oneshot(request).await.unwrap();
+    let response = streams.pass_on(&run, request).await;
     let mut seen = streams.seen.lock().unwrap();
     seen.appends += usize::from(is_append);
     if is_append && seen.lose_appends > 0 {
@@ -201,6 +198,46 @@ async fn transcript(
         return StatusCode::BAD_GATEWAY.into_response();
     }
     response
+}
+
+async fn journal(State(streams): State<Streams>, request: Request) -> Response {
+    if let Some(refusal) = refusal(&streams.seen) {
+        return refusal;
+    }
+    shown(&request);
+    let method = request.method().clone();
+    let mut response = streams.pass_on(JOURNAL, request).await;
+    if method == Method::HEAD
+        && let Some(last) = entries(&streams.engine).last()
+    {
+        response.headers_mut().insert(LAST, last.place().to_string().parse().unwrap());
+    }
+    let mut seen = streams.seen.lock().unwrap();
+    if method == Method::POST && seen.lose_entries > 0 {
+        seen.lose_entries -= 1;
+        return StatusCode::BAD_GATEWAY.into_response();
+    }
+    response
+}
+
+/// Returns what has come of the journal.
+fn entries(engine: &Engine) -> Vec<JournalEntry> {
+    let Ok(reader) = engine.reader(JOURNAL) else { return Vec::new() };
+    let view = reader.view(Start::Beginning).unwrap();
+    assert!(view.is_up_to_date, "more than a page");
+    serde_json::from_slice(&view.load().unwrap()).unwrap()
+}
+
+impl Streams {
+    async fn pass_on(&self, name: &str, mut request: Request) -> Response {
+        let json = Create { content_type: Some(ContentType::json()), ..Create::default() };
+        // Made before, and maybe closed since.
+        let _ = self.engine.create(name, json).await;
+        // The parameters of this route are not those of that one.
+        request.extensions_mut().clear();
+        *request.uri_mut() = format!("/streams/{name}").parse().unwrap();
+        self.router.clone().oneshot(request).await.unwrap()
+    }
 }
 
 impl Server {
@@ -212,6 +249,7 @@ impl Server {
         let router = chatroom_streams::router::router(engine.clone(), options);
         let transcripts = Router::new()
             .route("/api/machines/{id}/runs/{run}/transcript", any(transcript))
+            .route("/api/machines/{id}/journal", any(journal))
             .with_state(Streams { seen: Arc::clone(&seen), engine: engine.clone(), router });
         let router = Router::new()
             .route("/api/tunnel", get(tunnel))
@@ -238,6 +276,21 @@ impl Server {
     /// Takes the next parts of transcripts, and answers that it failed.
     pub fn lose_appends(&self, count: usize) {
         self.seen.lock().unwrap().lose_appends = count;
+    }
+
+    /// Takes the next entries of the journal, and answers that it failed.
+    pub fn lose_entries(&self, count: usize) {
+        self.seen.lock().unwrap().lose_entries = count;
+    }
+
+    /// Returns what has come of the journal.
+    pub fn journal(&self) -> Vec<JournalEntry> {
+        entries(&self.engine)
+    }
+
+    /// Loses what has come of the journal.
+    pub async fn lose_journal(&self) {
+        self.engine.delete(JOURNAL).await.unwrap();
     }
 
     /// From now on this run is not known.

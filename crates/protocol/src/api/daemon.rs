@@ -129,7 +129,7 @@ pub enum PromptFrom {
 }
 
 /// The place of an agent: at most one live run each.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Slot {
     /// The room.

@@ -3,11 +3,16 @@
 use serde::{Deserialize, Serialize};
 
 use crate::Timestamp;
+use crate::journal::JournalEntry;
 use crate::transcript::{RunEvent, Sequenced};
 
 /// Events of a transcript, in order: what a read returns, and what a machine appends.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct TranscriptPage(pub Vec<Sequenced<RunEvent>>);
+
+/// Entries of a machine's journal, in order: what a read returns, and what a machine appends.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct JournalPage(pub Vec<JournalEntry>);
 
 /// Where events of a transcript are.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]

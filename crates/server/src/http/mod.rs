@@ -14,6 +14,7 @@ mod error;
 mod events;
 mod guard;
 mod health;
+mod journals;
 mod json;
 mod machines;
 mod meter;
@@ -54,6 +55,7 @@ fn api() -> OpenApiRouter<App> {
         .merge(commands::routes())
         .merge(agents::routes())
         .merge(transcripts::routes())
+        .merge(journals::routes())
 }
 
 /// Returns everything the server answers.

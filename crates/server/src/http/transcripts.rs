@@ -28,7 +28,7 @@ use crate::http::Json;
 use crate::http::caller::{AnyCaller, MachineCaller, Person, signed_out};
 use crate::limits::{Held, Kind};
 use crate::machines::bulk;
-use crate::transcripts::{MAX_BYTES, index, search};
+use crate::transcripts::{MAX_BYTES, Of, index, search};
 
 /// How many hits a search has unless more are asked for.
 const HITS: usize = 20;
@@ -49,7 +49,7 @@ pub fn routes() -> OpenApiRouter<App> {
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "it describes the query, which the stream itself reads")]
-struct ReadQuery {
+pub(super) struct ReadQuery {
     /// `-1` for the beginning, `now` for the end, or an offset an answer named.
     offset: Option<String>,
     /// `long-poll` or `sse`: wait for what comes.
@@ -74,9 +74,14 @@ async fn read(
     request: Request,
 ) -> Result<Response, Error> {
     own_run(&app, &person, id).await?;
-    app.transcripts()?.ensure(id).await?;
+    read_here(app, person, id.into(), request).await
+}
+
+/// Reads a stream of the server as somebody who may, for as long as they are signed in.
+pub(super) async fn read_here(app: App, person: Person, of: Of, request: Request) -> Result<Response, Error> {
+    app.transcripts()?.ensure(of).await?;
     let (parts, _) = request.into_parts();
-    let serving = app.transcripts()?.serve(id, parts.method, parts.uri.query(), parts.headers, Body::empty());
+    let serving = app.transcripts()?.serve(of, parts.method, parts.uri.query(), parts.headers, Body::empty());
     let is_live = parts.uri.query().is_some_and(|query| query.split('&').any(|pair| pair.starts_with("live=")));
     if !is_live {
         return serving.await;
@@ -213,8 +218,18 @@ async fn read_from_machine(
     if run.machine != machine {
         return Err(Error::NotFound);
     }
+    read_stream_of_machine(app, person, machine, &format!("/agents/{id}/transcript?{query}")).await
+}
+
+/// Reads a stream from the machine that has it, as somebody who may, for as long as they are signed in.
+pub(super) async fn read_stream_of_machine(
+    app: App,
+    person: Person,
+    machine: MachineId,
+    path: &str,
+) -> Result<Response, Error> {
     let held = app.limits.open(person.user, Kind::Log)?;
-    let mut response = bulk::open(&app, machine, &format!("/agents/{id}/transcript?{query}")).await?;
+    let mut response = bulk::open(&app, machine, path).await?;
     // A machine says nothing to a browser but what belongs to the stream.
     let is_live = response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind == EVENTS);
     let headers = std::mem::take(response.headers_mut());

@@ -14,6 +14,7 @@ mod devices;
 mod events;
 mod export;
 mod forged;
+mod journals;
 mod limits;
 mod machines;
 mod origins;

@@ -178,7 +178,7 @@ pub fn body(route: &Route) -> Option<Value> {
         "UpdateAgentConfig" => json!({ "agentType": "claude", "workingDir": "/tmp/x" }),
         "SendCommand" => json!({ "type": "ping" }),
         "AckCommand" => json!({ "status": "processing" }),
-        "TranscriptPage" => json!([]),
+        "TranscriptPage" | "JournalPage" => json!([]),
         "Reports" => json!({ "epoch": 1, "journalId": "01HF7YAT000000000000000007", "reports": [] }),
         other => panic!("{}: add a body for {other} to walk.rs", route.name()),
     })

@@ -913,6 +913,52 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/machines/{machineId}/journal": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Reads the journal of a machine as the server has it, also while the machine is away: what its daemon wrote down of
+         *     commands, runs and prompts, in order, without what people and agents said. A stream of the Durable Streams protocol,
+         *     as a transcript is. Only the machine's user may; the machine itself learns from a `HEAD` which entry is the last
+         *     (`chatroom-journal-last`). At least the last 16 MiB are kept; an offset before them is answered with 410.
+         */
+        get: operations["get_machines_machineId_journal"];
+        put?: never;
+        /**
+         * Appends to the journal of the machine that calls: an idempotent producer of the Durable Streams protocol, whose epoch
+         *     is that of its daemon. `Stream-Seq` is the place of the batch's first entry, as `chatroom-journal-last` spells places.
+         */
+        post: operations["post_machines_machineId_journal"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/machines/{machineId}/journal/local": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Reads the journal of a machine as the machine has it, from there: what the server does not have yet, or has lost; a
+         *     long poll waits for 5 s at most. Its offsets are not those of the server's copy. Only the machine's user may.
+         */
+        get: operations["get_machines_machineId_journal_local"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/machines/{machineId}/policy": {
         parameters: {
             query?: never;
@@ -1734,6 +1780,226 @@ export interface components {
             /** @description The role prompt to print. */
             prompt: string;
         };
+        /** @description One record of a journal. */
+        JournalEntry: {
+            at?: components["schemas"]["Timestamp"] | null;
+            /** @description What. */
+            event: components["schemas"]["JournalEvent"];
+            /** @description Which journal: a machine whose journal was lost begins another, and counts anew. */
+            journal: string;
+            /**
+             * Format: int64
+             * @description Counts up from 1 in its journal.
+             */
+            seq: number;
+        };
+        /** @description What was written down. */
+        JournalEvent: {
+            /** @description Which. */
+            command_id: components["schemas"]["CommandId"];
+            /** @description Past this it must not start. */
+            deadline_at: components["schemas"]["Timestamp"];
+            /** @description Its type. */
+            kind: string;
+            run_id?: components["schemas"]["RunId"] | null;
+            slot?: components["schemas"]["Slot"] | null;
+            /** @enum {string} */
+            type: "command_received";
+        } | {
+            /** @description Which. */
+            command_id: components["schemas"]["CommandId"];
+            /** @description In words. */
+            result: string;
+            /** @description `completed`, `failed` or `expired`. */
+            status: components["schemas"]["CommandStatus"];
+            /** @enum {string} */
+            type: "command_finished";
+        } | {
+            /**
+             * Format: int32
+             * @description The supervisor's process id.
+             */
+            pid: number;
+            /** @description The run. */
+            run_id: components["schemas"]["RunId"];
+            /** @description Its place. */
+            slot: components["schemas"]["Slot"];
+            /**
+             * Format: int64
+             * @description When that process started, in the machine's own count.
+             */
+            start_time: number;
+            /** @description The program. */
+            tool: components["schemas"]["Tool"];
+            /** @enum {string} */
+            type: "run_spawned";
+        } | {
+            /** @description The run. */
+            run_id: components["schemas"]["RunId"];
+            /** @enum {string} */
+            type: "run_started";
+        } | {
+            /**
+             * Format: int64
+             * @description The event's number in its transcript.
+             */
+            event: number;
+            /** @description The run. */
+            run_id: components["schemas"]["RunId"];
+            /** @enum {string} */
+            type: "run_event_seen";
+        } | {
+            /** @description The run. */
+            run_id: components["schemas"]["RunId"];
+            /** @enum {string} */
+            type: "run_ended";
+        } | {
+            from?: components["schemas"]["PromptFrom"] | null;
+            /** @description Which prompt. */
+            prompt_id: components["schemas"]["PromptId"];
+            /** @description The run. */
+            run_id: components["schemas"]["RunId"];
+            /** @enum {string} */
+            type: "prompt_accepted";
+        } | {
+            /** @description What. */
+            fact: components["schemas"]["JournalFact"];
+            /**
+             * Format: int64
+             * @description The number of the report.
+             */
+            report: number;
+            /** @enum {string} */
+            type: "reported";
+        } | {
+            /**
+             * Format: int64
+             * @description The number of the last.
+             */
+            through: number;
+            /** @enum {string} */
+            type: "reports_applied";
+        } | {
+            /** @enum {string} */
+            type: "unknown";
+        };
+        /** @description A fact as the server is told it, without what people and tools said. */
+        JournalFact: {
+            /** @description Which. */
+            command_id: components["schemas"]["CommandId"];
+            /** @enum {string} */
+            type: "command_received";
+        } | {
+            /** @description Which. */
+            command_id: components["schemas"]["CommandId"];
+            /** @description `completed`, `failed` or `expired`. */
+            status: components["schemas"]["CommandStatus"];
+            /** @enum {string} */
+            type: "command_finished";
+        } | {
+            /**
+             * Format: int32
+             * @description The supervisor's process id.
+             */
+            pid: number;
+            /** @description Which. */
+            run_id: components["schemas"]["RunId"];
+            /** @enum {string} */
+            type: "run_started";
+        } | {
+            /** @description What. */
+            activity: components["schemas"]["RunActivity"];
+            /** @description Which. */
+            run_id: components["schemas"]["RunId"];
+            /** @enum {string} */
+            type: "run_activity";
+        } | {
+            /** @description The tool's own id of it. */
+            conversation: components["schemas"]["ConversationId"];
+            /** @description Which. */
+            run_id: components["schemas"]["RunId"];
+            /** @enum {string} */
+            type: "conversation_begun";
+        } | {
+            /** @description Which prompt. */
+            prompt_id: components["schemas"]["PromptId"];
+            /** @description The run. */
+            run_id: components["schemas"]["RunId"];
+            /** @enum {string} */
+            type: "prompt_sent";
+        } | {
+            /** @description Which prompt. */
+            prompt_id: components["schemas"]["PromptId"];
+            /** @description The run. */
+            run_id: components["schemas"]["RunId"];
+            /** @enum {string} */
+            type: "prompt_started";
+        } | {
+            /** @description `end`, `interrupted` or `error`. */
+            outcome: components["schemas"]["TurnOutcome"];
+            /** @description Which prompt. */
+            prompt_id: components["schemas"]["PromptId"];
+            /** @description The run. */
+            run_id: components["schemas"]["RunId"];
+            /** @enum {string} */
+            type: "turn_ended";
+        } | {
+            /** @description Which prompt. */
+            prompt_id: components["schemas"]["PromptId"];
+            /** @description The run. */
+            run_id: components["schemas"]["RunId"];
+            /** @enum {string} */
+            type: "prompt_edited";
+        } | {
+            /** @description Which prompt. */
+            prompt_id: components["schemas"]["PromptId"];
+            /** @description The run. */
+            run_id: components["schemas"]["RunId"];
+            /** @enum {string} */
+            type: "prompt_withdrawn";
+        } | {
+            /** @description Which prompt. */
+            prompt_id: components["schemas"]["PromptId"];
+            /** @description The run. */
+            run_id: components["schemas"]["RunId"];
+            /** @enum {string} */
+            type: "prompt_uncertain";
+        } | {
+            /** @description Which question. */
+            permission_id: components["schemas"]["PermissionId"];
+            /** @description The run. */
+            run_id: components["schemas"]["RunId"];
+            /** @enum {string} */
+            type: "permission_asked";
+        } | {
+            /** @description `allowed`, `denied` or `withdrawn`. */
+            outcome: components["schemas"]["PermissionOutcome"];
+            /** @description Which question. */
+            permission_id: components["schemas"]["PermissionId"];
+            /** @description The run. */
+            run_id: components["schemas"]["RunId"];
+            /** @enum {string} */
+            type: "permission_closed";
+        } | {
+            /** @description In words: exit code, signal, or why it could not start. */
+            reason: string;
+            /** @description Whether it was asked to. */
+            requested: boolean;
+            /** @description Which. */
+            run_id: components["schemas"]["RunId"];
+            /** @enum {string} */
+            type: "run_exited";
+        } | {
+            /** @description What was found. */
+            tools: components["schemas"]["ToolFacts"][];
+            /** @enum {string} */
+            type: "tools_detected";
+        } | {
+            /** @enum {string} */
+            type: "unknown";
+        };
+        /** @description Entries of a machine's journal, in order: what a read returns, and what a machine appends. */
+        JournalPage: components["schemas"]["JournalEntry"][];
         /** @description The mutual credential, shown once: each half proves one side to the other. */
         MachineCredential: {
             /** @description `crm_…`: proves the machine to the platform. */
@@ -2422,6 +2688,13 @@ export interface components {
             name: string;
             /** @description 10 to 200 characters. */
             password: string;
+        };
+        /** @description The place of an agent: at most one live run each. */
+        Slot: {
+            /** @description The room. */
+            chatroomId: components["schemas"]["RoomId"];
+            /** @description The role. */
+            role: components["schemas"]["Role"];
         };
         /** @description `POST /api/auth/device` */
         StartDevice: {
@@ -4702,6 +4975,163 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["Done"];
                 };
+            };
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_machines_machineId_journal: {
+        parameters: {
+            query?: {
+                /** @description `-1` for the beginning, `now` for the end, or an offset an answer named. */
+                offset?: string;
+                /** @description `long-poll` or `sse`: wait for what comes. */
+                live?: string;
+                /** @description The `Stream-Cursor` of the answer before, for a read that goes on. */
+                cursor?: string;
+            };
+            header?: never;
+            path: {
+                machineId: components["schemas"]["MachineId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["JournalPage"];
+                    "text/event-stream": string;
+                };
+            };
+            /** @description Nothing came while a long poll waited. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The client has it. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    post_machines_machineId_journal: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                machineId: components["schemas"]["MachineId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["JournalPage"];
+            };
+        };
+        responses: {
+            /** @description Appended; `Stream-Next-Offset` has the new end. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description It was there before. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_machines_machineId_journal_local: {
+        parameters: {
+            query?: {
+                /** @description `-1` for the beginning, `now` for the end, or an offset an answer named. */
+                offset?: string;
+                /** @description `long-poll` or `sse`: wait for what comes. */
+                live?: string;
+                /** @description The `Stream-Cursor` of the answer before, for a read that goes on. */
+                cursor?: string;
+            };
+            header?: never;
+            path: {
+                machineId: components["schemas"]["MachineId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["JournalPage"];
+                    "text/event-stream": string;
+                };
+            };
+            /** @description Nothing came while a long poll waited. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The client has it. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             "4XX": {
                 headers: {

@@ -172,7 +172,7 @@ fn render(event: &RunEvent) -> Option<String> {
 }
 
 /// Says who a prompt is from.
-fn told_by(from: &PromptFrom) -> String {
+pub fn told_by(from: &PromptFrom) -> String {
     match from {
         PromptFrom::Task { task_id } => task_id.to_string(),
         PromptFrom::Reminder { task_id } => format!("reminder of {task_id}"),
