@@ -5,8 +5,8 @@
 //! its number, and nothing is in it twice. It is not synced for that: whoever sends it on does so first, and the
 //! journal's writer before it gives up what the history must have.
 //!
-//! The lines are in parts, so that the oldest can go: what the server has beyond [`KEPT`], and whatever there is beyond
-//! [`IN_ALL`].
+//! The lines are in parts, so that the oldest can go: what the server has beyond `KEPT`, and whatever there is beyond
+//! `IN_ALL`.
 
 use std::fs::File;
 use std::io;
