@@ -8,6 +8,9 @@ use crate::{frame, lock};
 
 /// What every log begins with: its kind and version.
 const MAGIC: &[u8; 8] = b"chatlog1";
+/// How many zeros are written behind the end when there is no more room. What is written over them changes no size of
+/// the file, so the disk has only them to sync, and not what it knows of the file.
+const AHEAD: u64 = 64 * 1024;
 
 /// Why a log could not be opened, read or written.
 #[derive(Debug, thiserror::Error)]
@@ -62,6 +65,8 @@ pub struct Log {
     file: File,
     /// Where the next frame goes.
     end: u64,
+    /// How large the file is: zeros are behind the end.
+    size: u64,
     next: Position,
     cut: u64,
     broken: bool,
@@ -81,11 +86,13 @@ impl Log {
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes).map_err(|source| io_error(&path, source))?;
         let scan = scan(&bytes, &path)?;
+        let written = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last as u64 + 1);
         let mut log = Self {
-            cut: bytes.len() as u64 - scan.end,
+            cut: written.saturating_sub(scan.end),
             path,
             file,
             end: scan.end,
+            size: bytes.len() as u64,
             next: Position(scan.records),
             broken: false,
         };
@@ -100,11 +107,13 @@ impl Log {
             self.file.seek(SeekFrom::Start(0))?;
             self.file.write_all(MAGIC)?;
             self.end = MAGIC.len() as u64;
+            self.size = self.end;
             self.file.sync_all()?;
             return sync_folder(&self.path);
         }
         if self.cut > 0 {
             self.file.set_len(self.end)?;
+            self.size = self.end;
             self.file.sync_all()?;
         }
         Ok(())
@@ -128,6 +137,7 @@ impl Log {
         if let Err(source) = self.write(&frame) {
             // Nobody knows what of it is on disk. Cutting it off is safe while nothing relies on it.
             self.broken = self.file.set_len(self.end).and_then(|()| self.file.sync_all()).is_err();
+            self.size = self.end;
             return Err(io_error(&self.path, source));
         }
         self.end += frame.len() as u64;
@@ -138,6 +148,15 @@ impl Log {
     fn write(&mut self, frame: &[u8]) -> io::Result<()> {
         self.file.seek(SeekFrom::Start(self.end))?;
         self.file.write_all(frame)?;
+        let end = self.end + frame.len() as u64;
+        if end > self.size {
+            self.size = end + AHEAD;
+            // On a full disk there may be room for the records alone.
+            if io::copy(&mut io::repeat(0).take(AHEAD), &mut self.file).is_err() {
+                self.file.set_len(end)?;
+                self.size = end;
+            }
+        }
         self.file.sync_data()
     }
 
@@ -170,7 +189,7 @@ impl Log {
         self.next
     }
 
-    /// Returns how large the file is.
+    /// Returns how many bytes of the file are in use.
     pub fn bytes(&self) -> u64 {
         self.end
     }

@@ -49,13 +49,17 @@ proptest! {
     }
 
     #[test]
-    fn a_torn_tail_is_cut_to_whole_appends(batches in batches(), keep in 0.0f64..1.0, zeros in 0usize..40) {
+    fn a_torn_tail_is_cut_to_whole_appends(
+        batches in batches(),
+        keep in 0.0f64..1.0,
+        zeros in prop_oneof![0usize..40, Just(70_000)],
+    ) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("log");
         let ends = write(&path, &batches);
         let bytes = std::fs::read(&path).unwrap();
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "a place in a small file")]
-        let kept = (bytes.len() as f64 * keep) as usize;
+        let kept = (*ends.last().unwrap() as f64 * keep) as usize;
         let mut torn = bytes[..kept].to_vec();
         // A file may grow before its content arrives.
         torn.extend(std::iter::repeat_n(0, zeros));
@@ -96,6 +100,27 @@ proptest! {
             other => prop_assert!(false, "{other:?}"),
         }
     }
+}
+
+#[test]
+fn most_appends_leave_the_size_of_the_file_as_it_is_also_after_it_was_opened_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("log");
+    let mut log = Log::open(&path).unwrap();
+    let size = || std::fs::metadata(&path).unwrap().len();
+    let mut sizes = std::collections::BTreeSet::new();
+    for number in 0..1_000_u32 {
+        if number % 100 == 99 {
+            drop(log);
+            log = Log::open(&path).unwrap();
+            assert_eq!(log.cut(), 0, "zeros are nothing unfinished");
+        }
+        log.append(&[number.to_le_bytes(); 50].concat()).unwrap();
+        sizes.insert(size());
+    }
+    assert!(sizes.len() < 6, "{sizes:?}");
+    assert!(size() < log.bytes() + 70_000, "{} and {}", size(), log.bytes());
+    assert_eq!(payloads(&log).len(), 1_000);
 }
 
 #[test]

@@ -1,17 +1,14 @@
 //! Many machines in one process, each with a tunnel of its own over the real wire.
 //!
-//! They journal what they receive to one file, synced before they answer, and report the outcome after it, as a
+//! They journal what they receive to one log, synced before they answer, and report the outcome after it, as a
 //! daemon does; a lost tunnel is dialled again by the daemon's own rule. Their renewal counts are kept in memory: one
 //! disk is no measure of ten thousand.
 
-use std::fs::File;
-use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
 use axum::extract;
 use axum::routing::post;
 use axum::{Json, Router};
@@ -20,6 +17,7 @@ use chatroom_protocol::api::commands::CommandStatus;
 use chatroom_protocol::api::daemon::{CommandReceipt, Pong, PushCommand, Renewal};
 use chatroom_protocol::api::reports::{Fact, Report, Reports};
 use chatroom_protocol::{CommandId, PROTOCOL_VERSION, Timestamp};
+use chatroom_streams::Log;
 use chatroom_tunnel::{Conn, Dial, dial};
 use clap::Args;
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -45,7 +43,7 @@ pub struct Machines {
 
 struct Process {
     url: String,
-    journal: Mutex<File>,
+    journal: Mutex<Log>,
     seq: AtomicU64,
     http: reqwest::Client,
     starting: Semaphore,
@@ -72,7 +70,7 @@ pub async fn run(arguments: Machines) -> anyhow::Result<()> {
     let machines: Vec<Machine> = serde_json::from_str(&text)?;
     let process = Arc::new(Process {
         url: arguments.url,
-        journal: Mutex::new(File::create(arguments.file.with_extension("journal"))?),
+        journal: Mutex::new(Log::open(arguments.file.with_extension("journal"))?),
         // Grows over restarts as a journal's numbers do.
         seq: AtomicU64::new(u64::try_from(std::time::UNIX_EPOCH.elapsed()?.as_micros())?),
         http: reqwest::Client::builder().no_proxy().build()?,
@@ -138,9 +136,9 @@ impl Computer {
     }
 
     fn journal(&self, command: CommandId) -> anyhow::Result<()> {
-        let mut file = self.process.journal.lock().unwrap_or_else(PoisonError::into_inner);
-        file.write_all(format!("{command} {:>1$}\n", "received", 200).as_bytes())?;
-        file.sync_data().context("the journal cannot be synced")
+        let mut journal = self.process.journal.lock().unwrap_or_else(PoisonError::into_inner);
+        journal.append(format!("{command} {:>1$}", "received", 200).as_bytes())?;
+        Ok(())
     }
 
     async fn report(&self, command_id: CommandId) -> anyhow::Result<()> {
