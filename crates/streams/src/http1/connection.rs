@@ -12,6 +12,7 @@ use axum::response::Response;
 use http::{Request, StatusCode};
 use tokio::io::{AsyncRead as _, AsyncWriteExt as _, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::Following;
 use super::answer::{self, Manner};
@@ -76,8 +77,10 @@ impl Connection {
         self.more().await
     }
 
-    /// Reads a request whose body has `largest` bytes at most, or says why that cannot be.
-    pub(super) async fn request(&mut self, largest: usize) -> Result<Came, StatusCode> {
+    /// Reads a request whose body has `largest` bytes at most, or says why that cannot be. Its head is to come within
+    /// `patience`, and each part of its body.
+    pub(super) async fn request(&mut self, largest: usize, patience: Duration) -> Result<Came, StatusCode> {
+        let mut until = None;
         let head = loop {
             if self.is_new && self.held.starts_with(&HTTP2[..self.held.len().min(HTTP2.len())]) {
                 if self.held.len() >= HTTP2.len() {
@@ -92,7 +95,9 @@ impl Connection {
                     break head;
                 }
             }
-            if !self.more().await {
+            // Most heads come whole, and no clock is looked at for them.
+            let until = *until.get_or_insert_with(|| Instant::now() + patience);
+            if !self.more_before(until).await? {
                 return Ok(Came::Nothing);
             }
         };
@@ -101,32 +106,37 @@ impl Connection {
         let body = match head.body {
             Length::Bytes(0) => Some(Vec::new()),
             Length::Bytes(size) => match usize::try_from(size) {
-                Ok(size) if size <= largest => self.sized(size, head.waits).await,
+                Ok(size) if size <= largest => self.sized(size, head.waits, patience).await?,
                 _ => return Err(StatusCode::PAYLOAD_TOO_LARGE),
             },
-            Length::Chunked => self.chunked(largest, head.waits).await?,
+            Length::Chunked => self.chunked(largest, head.waits, patience).await?,
         };
         let manner = head.manner;
         Ok(body.map_or(Came::Nothing, |body| Came::Request(Box::new(head.with(body)), manner)))
     }
 
-    async fn sized(&mut self, size: usize, waits: bool) -> Option<Vec<u8>> {
-        if self.held.len() < size && waits {
-            self.go_on().await?;
+    async fn sized(&mut self, size: usize, waits: bool, patience: Duration) -> Result<Option<Vec<u8>>, StatusCode> {
+        if self.held.len() < size && waits && self.go_on().await.is_none() {
+            return Ok(None);
         }
         while self.held.len() < size {
             // Room for all of it if that is not much: a length is only a promise.
             let missing = size - self.held.len();
             self.held.reserve_exact(missing.min(self.held.len().max(MUCH)));
-            if !self.more().await {
-                return None;
+            if !self.more_before(Instant::now() + patience).await? {
+                return Ok(None);
             }
         }
         let behind = self.held.split_off(size);
-        Some(std::mem::replace(&mut self.held, behind))
+        Ok(Some(std::mem::replace(&mut self.held, behind)))
     }
 
-    async fn chunked(&mut self, largest: usize, waits: bool) -> Result<Option<Vec<u8>>, StatusCode> {
+    async fn chunked(
+        &mut self,
+        largest: usize,
+        waits: bool,
+        patience: Duration,
+    ) -> Result<Option<Vec<u8>>, StatusCode> {
         if self.held.is_empty() && waits && self.go_on().await.is_none() {
             return Ok(None);
         }
@@ -135,10 +145,16 @@ impl Connection {
             if let Some(body) = chunks.take(&mut self.held, largest)? {
                 return Ok(Some(body));
             }
-            if !self.more().await {
+            if !self.more_before(Instant::now() + patience).await? {
                 return Ok(None);
             }
         }
+    }
+
+    /// Reads what comes before `until`, or answers that it came too late.
+    async fn more_before(&mut self, until: Instant) -> Result<bool, StatusCode> {
+        // In a box: hardly any request gets here, and all of them would be larger.
+        Box::pin(timeout_at(until, self.more())).await.map_err(|_| StatusCode::REQUEST_TIMEOUT)
     }
 
     /// Asks for a body that is held back.
@@ -191,7 +207,7 @@ impl Connection {
             io::Result::Ok(())
         };
         // However it ends, it ends.
-        let _ = tokio::time::timeout(LINGER.0, linger).await;
+        let _ = timeout(LINGER.0, linger).await;
     }
 
     /// Sends a part of an answer whose end is not known.

@@ -59,7 +59,7 @@ pub(crate) async fn requests(mut connection: Connection, service: Service, ends:
             is_there = connection.begin() => if !is_there { return Next::Closed },
             () = &mut end => return Next::Closed,
         }
-        let (request, mut manner) = match connection.request(service.largest()).await {
+        let (request, mut manner) = match connection.request(service.largest(), service.patience()).await {
             Ok(Came::Request(request, manner)) => (request, manner),
             Ok(Came::Http2) => return Next::Http2(connection),
             Ok(Came::Nothing) => return Next::Closed,
@@ -157,6 +157,7 @@ pub(crate) async fn until(mut ends: watch::Receiver<bool>) {
 fn refusal(service: &Service, status: StatusCode) -> Response {
     match status {
         StatusCode::PAYLOAD_TOO_LARGE => service.too_large(),
+        StatusCode::REQUEST_TIMEOUT => service.refuse(status, "the rest of the request did not come in time"),
         StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => service.refuse(status, "the head of the request is too long"),
         _ => service.refuse(status, "this is no request of HTTP/1.1"),
     }

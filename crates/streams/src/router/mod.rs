@@ -41,6 +41,8 @@ pub struct RouterOptions {
     pub max_live: usize,
     /// A live reader that was at the tail and falls so many bytes behind is ended; it resumes by offset.
     pub live_budget: u64,
+    /// How long [`serve`](crate::serve) waits for the head of a request that has begun, and for each part of its body.
+    pub patience: Duration,
     /// Becomes true when whoever waits must be let go: the server is about to end.
     pub ending: Option<watch::Receiver<bool>>,
 }
@@ -54,6 +56,7 @@ impl Default for RouterOptions {
             live: Duration::from_mins(1),
             max_live: 10_000,
             live_budget: 8 << 20,
+            patience: Duration::from_secs(30),
             ending: None,
         }
     }
@@ -127,6 +130,11 @@ impl Service {
             Streams::Engine(engine) => engine.options().max_body,
             Streams::Found(_) => 0,
         }
+    }
+
+    /// Returns how long a part of a request is waited for.
+    pub(crate) fn patience(&self) -> Duration {
+        self.options.patience
     }
 
     /// Answers a request whose body is larger.

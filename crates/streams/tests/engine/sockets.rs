@@ -164,6 +164,38 @@ async fn what_cannot_be_read_is_answered_and_ends_the_connection() {
 }
 
 #[tokio::test]
+async fn a_request_that_is_never_whole_is_not_waited_for() {
+    let patience = Duration::from_millis(300);
+    let server = Server::start(RouterOptions { patience, ..RouterOptions::default() }).await;
+    let head = "POST /v1/stream/a HTTP/1.1\r\ncontent-type: text/plain\r\n";
+    for begun in [
+        "P".to_owned(),
+        head.to_owned(),
+        format!("{head}content-length: 5\r\n\r\nfour"),
+        format!("{head}transfer-encoding: chunked\r\n\r\n5\r\nfour"),
+    ] {
+        let mut client = server.connect().await;
+        client.send(&append("whole.")).await;
+        assert_eq!(client.status().await, 204);
+        // Nothing hurries a connection on which nothing has begun.
+        tokio::time::sleep(patience * 2).await;
+        client.send(&begun).await;
+        let answer = client.rest().await;
+        assert!(answer.starts_with("HTTP/1.1 408 "), "{answer} to {begun}");
+    }
+    assert_eq!(read_all(&server.engine, "a"), b"whole.".repeat(4));
+    // A body that takes its time, but comes on, is read.
+    let mut client = server.connect().await;
+    client.send(&format!("{head}content-length: 8\r\n\r\n")).await;
+    for _ in 0..8 {
+        tokio::time::sleep(patience / 3).await;
+        client.send("x").await;
+    }
+    assert_eq!(client.status().await, 204);
+    server.end().await;
+}
+
+#[tokio::test]
 async fn an_old_client_is_answered_as_it_understands() {
     let server = Server::start(RouterOptions { live: Duration::from_millis(300), ..RouterOptions::default() }).await;
     let mut client = server.connect().await;
