@@ -106,10 +106,11 @@ pub fn take(app: &App, id: MachineId, hello: Hello, pending: Pending) {
 async fn live(app: &App, id: MachineId, hello: &Hello, mut peer: Peer, gone: &CancellationToken) {
     let link = peer.link.clone();
     let introduced = async {
-        let proof = credential::proof(app, &app.reader(), id).await?;
+        let reader = app.reader();
+        let proof = Box::pin(credential::proof(app, &reader, id)).await?;
         peer.token.clone_from(&proof.token);
-        let pong = lease::ping(&peer).await?;
-        let renewal = renewal::give(app, id, &peer, hello.renewal).await?;
+        let pong = Box::pin(lease::ping(&peer)).await?;
+        let renewal = Box::pin(renewal::give(app, id, &peer, hello.renewal)).await?;
         Ok::<_, Error>(Introduced { proof, pong, renewal })
     };
     // Boxed, as is whatever else is over before it goes quiet: what stays is kept for every machine.
@@ -195,9 +196,20 @@ async fn arrive(
     introduced: &Introduced,
     link: &Link,
 ) -> Result<Option<Arrived>, Error> {
-    let Introduced { proof, pong, renewal } = introduced;
     // Not before it has shown what it is: whoever stays silent keeps nobody waiting.
     let _turn = app.arrivals.take().await?;
+    // In a box: when all machines come at once, nearly all of them wait.
+    Box::pin(write_down(app, id, hello, introduced, link)).await
+}
+
+async fn write_down(
+    app: &App,
+    id: MachineId,
+    hello: &Hello,
+    introduced: &Introduced,
+    link: &Link,
+) -> Result<Option<Arrived>, Error> {
+    let Introduced { proof, pong, renewal } = introduced;
     let mut work = app.begin().await?;
     let Some(known) = chatroom_store::machines::known(&work.tx, id).await? else {
         return Ok(None);
@@ -327,5 +339,12 @@ mod tests {
         type Arguments = (&'static App, MachineId, &'static Hello, Peer, &'static CancellationToken);
         let live = size(|(app, id, hello, peer, gone): Arguments| live(app, id, hello, peer, gone));
         assert!(live < 2048, "{live} bytes");
+    }
+
+    #[test]
+    fn a_machine_that_waits_for_its_turn_to_arrive_costs_little() {
+        type Arguments = (&'static App, MachineId, &'static Hello, &'static Introduced, &'static Link);
+        let waits = size(|(app, id, hello, introduced, link): Arguments| arrive(app, id, hello, introduced, link));
+        assert!(waits < 512, "{waits} bytes");
     }
 }

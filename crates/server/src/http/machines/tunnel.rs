@@ -41,8 +41,13 @@ pub fn routes() -> OpenApiRouter<App> {
 async fn open(State(app): State<App>, request: Request) -> Result<Response, Error> {
     // Before the first look at the database.
     let _turn = app.doors.take().await?;
+    // In a box: when all machines come at once, nearly all of them wait.
+    Box::pin(come_in(&app, request)).await
+}
+
+async fn come_in(app: &App, request: Request) -> Result<Response, Error> {
     let (mut parts, body) = request.into_parts();
-    let caller = MachineCaller::from_request_parts(&mut parts, &app).await?;
+    let caller = MachineCaller::from_request_parts(&mut parts, app).await?;
     let request = Request::from_parts(parts, body);
     let headers = request.headers();
     let machine: MachineId = read(headers, "chatroom-machine")?;
@@ -59,7 +64,7 @@ async fn open(State(app): State<App>, request: Request) -> Result<Response, Erro
     if app.stopping.is_cancelled() {
         return Err(Error::ShuttingDown);
     }
-    link::greet(&app, machine, caller.user, &hello).await?;
+    link::greet(app, machine, caller.user, &hello).await?;
     let wanted = match headers.get("chatroom-ticket") {
         Some(ticket) => {
             let waits = ticket.to_str().ok().and_then(|ticket| app.bulk.take_ticket(machine, ticket));
@@ -69,8 +74,8 @@ async fn open(State(app): State<App>, request: Request) -> Result<Response, Erro
     };
     let (response, pending) = chatroom_tunnel::upgrade(request).map_err(|error| Error::Invalid(error.to_string()))?;
     match wanted {
-        Some(waits) => bulk::take(&app, machine, waits, pending),
-        None => link::take(&app, machine, hello, pending),
+        Some(waits) => bulk::take(app, machine, waits, pending),
+        None => link::take(app, machine, hello, pending),
     }
     Ok(response)
 }
@@ -98,4 +103,19 @@ async fn report(
         return Err(MachineError::NotFound.into());
     }
     Ok(Json(reports::apply(&app, id, body).await?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn size<A, F: Future>(_: impl FnOnce(A) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn a_machine_that_waits_at_the_door_costs_little() {
+        let waits = size(|(app, request): (State<App>, Request)| open(app, request));
+        assert!(waits < 1024, "{waits} bytes");
+    }
 }
