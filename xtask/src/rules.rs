@@ -14,6 +14,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("chatroom-protocol", &[]),
     ("chatroom-domain", &["chatroom-protocol"]),
     ("chatroom-failpoint", &[]),
+    ("chatroom-memory", &[]),
     ("chatroom-streams", &[]),
     ("chatroom-tunnel", &[]),
     ("chatroom-store", &["chatroom-domain", "chatroom-protocol"]),
@@ -31,7 +32,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         ],
     ),
     ("chatroom-daemon", &["chatroom-failpoint", "chatroom-streams", "chatroom-tunnel", "chatroom-protocol"]),
-    ("chatroom", &["chatroom-server", "chatroom-daemon", "chatroom-streams", "chatroom-protocol"]),
+    ("chatroom", &["chatroom-server", "chatroom-daemon", "chatroom-streams", "chatroom-protocol", "chatroom-memory"]),
     (
         "chatroom-testkit",
         &[

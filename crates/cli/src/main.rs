@@ -22,6 +22,7 @@ mod usage;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
+use chatroom_memory::Memory;
 use clap::Parser as _;
 
 use commands::{Cli, Verb};
@@ -39,13 +40,14 @@ fn run(verb: Verb) -> Result<ExitCode> {
     // A second provider is an error that cannot happen here: this is the only place.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let shell = Shell::of_process()?;
+    let memory = Memory::at_start();
     let mut runtime = match verb {
-        Verb::Up(_) | Verb::Server(_) | Verb::Streams(_) | Verb::Machine(_) => {
-            tokio::runtime::Builder::new_multi_thread()
-        }
+        Verb::Up(_) | Verb::Server(_) | Verb::Machine(_) => tokio::runtime::Builder::new_multi_thread(),
         _ => tokio::runtime::Builder::new_current_thread(),
     };
     let runtime = runtime.enable_all().build().context("the runtime cannot start")?;
+    // Those that end soon do not get that far.
+    runtime.spawn(memory.keep_little());
     let code = runtime.block_on(commands::run(verb, &shell));
     // A thread that still reads stdin must not hold the process.
     runtime.shutdown_background();

@@ -1,6 +1,6 @@
 //! One server with many machines, from the first to ten thousand, on each database.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use chatroom_testkit::postgres::Cluster;
 use chatroom_testkit::world::PASSWORD;
@@ -118,6 +118,11 @@ impl Run<'_> {
             progress("the server is restarted");
             let server = self.storm(server, &http, scale.storm).await?;
             note(format!("{} machines, after the restart", scale.storm), server.pid(), "≤ 400 MB")?;
+            if scale.idle > 0 {
+                progress("everything is still");
+                tokio::time::sleep(Duration::from_secs(scale.idle)).await;
+                note(format!("the same, {} s later", scale.idle), server.pid(), "≤ 400 MB")?;
+            }
             drop((crowd, more, daemons));
         }
         say("")?;

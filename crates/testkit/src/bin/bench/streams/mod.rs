@@ -13,6 +13,9 @@ use crate::figures::{Table, Times, median, millis, progress, say};
 use measures::Round;
 use served::Served;
 
+/// How long a server does nothing before that is measured.
+const STILL: Duration = Duration::from_secs(3);
+
 /// One of the two, and what it did in each round.
 struct Side {
     name: &'static str,
@@ -22,7 +25,8 @@ struct Side {
 }
 
 impl Side {
-    fn new(name: &'static str, served: Served) -> anyhow::Result<Self> {
+    async fn new(name: &'static str, served: Served) -> anyhow::Result<Self> {
+        tokio::time::sleep(STILL).await;
         let idle = Memory::of(served.pid())?.resident;
         Ok(Self { name, served, idle, rounds: Vec::new() })
     }
@@ -42,8 +46,8 @@ pub async fn run(scale: &Streams) -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     facts::print(folder.path())?;
     let mut sides = [
-        Side::new("theirs", Served::theirs(&scale.opponent).await?)?,
-        Side::new("ours", Served::ours(&scale.program).await?)?,
+        Side::new("theirs", Served::theirs(&scale.opponent).await?).await?,
+        Side::new("ours", Served::ours(&scale.program).await?).await?,
     ];
     let mut probes = Vec::new();
     for round in 1..=scale.rounds {
