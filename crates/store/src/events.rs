@@ -8,7 +8,8 @@ use chatroom_protocol::api::events::EventView;
 use chatroom_protocol::{InstanceId, MachineId, Role, RoomId, Timestamp, UserId};
 use sea_orm::sea_query::{Expr, ExprTrait as _, IntoCondition as _, LikeExpr, Query};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, Condition, EntityTrait, JoinType, QueryFilter, QueryOrder, QuerySelect, RelationDef,
+    ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait as _, DbBackend, EntityTrait, JoinType, QueryFilter,
+    QueryOrder, QuerySelect, RelationDef, Statement, Value,
 };
 
 use crate::entities::{events, instances, members};
@@ -18,6 +19,11 @@ use crate::{Access, StoreError, Tx};
 
 /// How many events one statement writes: a database takes only so many values at once.
 const AT_ONCE: usize = 500;
+/// Up to how many events are written as their feeds are moved on, where that is one statement: each number of them is
+/// another statement, which the database keeps prepared.
+const TOGETHER: usize = 8;
+/// What an event is, beside where and when.
+const FIELDS: &str = "kind, private_to, user_id, room_id, role, machine_id, subject, outcome";
 
 /// A change about to be written to the feed.
 #[derive(Debug, Clone, Default)]
@@ -56,6 +62,23 @@ pub async fn append(
     at: Timestamp,
     new: Vec<NewEvent>,
 ) -> Result<Vec<(InstanceId, i64)>, StoreError> {
+    let is_short = (1..=TOGETHER).contains(&new.len());
+    let advanced = match tx.connection().get_database_backend() {
+        DbBackend::Postgres if is_short => advance_and_write(tx, feeds, at, &new).await?,
+        _ => {
+            let advanced = advance(tx, feeds, new.len()).await?;
+            write(tx, &advanced, at, &new).await?;
+            advanced
+        }
+    };
+    if let (Feeds::Of(instance), true) = (feeds, advanced.is_empty()) {
+        return Err(StoreError::Row { table: "instances", why: format!("{instance} is gone") });
+    }
+    advanced.into_iter().map(|(feed, position)| Ok((parse("instances", &feed)?, position))).collect()
+}
+
+/// Moves feeds on; returns each with its position then.
+async fn advance(tx: &Tx, feeds: Feeds, by: usize) -> Result<Vec<(String, i64)>, StoreError> {
     let which = match feeds {
         Feeds::Of(instance) => instances::Column::Id.eq(instance.to_string()),
         Feeds::ReadBy(user) => instances::Column::Id.in_subquery(
@@ -66,41 +89,95 @@ pub async fn append(
                 .to_owned(),
         ),
     };
-    let count = i64::try_from(new.len()).unwrap_or(i64::MAX);
     let advanced = instances::Entity::update_many()
-        .col_expr(instances::Column::FeedPosition, Expr::col(instances::Column::FeedPosition).add(count))
+        .col_expr(instances::Column::FeedPosition, Expr::col(instances::Column::FeedPosition).add(count(by)))
         .filter(which)
         .exec_with_returning(tx.connection())
         .await?;
-    if let (Feeds::Of(instance), true) = (feeds, advanced.is_empty()) {
-        return Err(StoreError::Row { table: "instances", why: format!("{instance} is gone") });
-    }
-    let rows: Vec<_> = advanced
+    Ok(advanced.into_iter().map(|feed| (feed.id, feed.feed_position)).collect())
+}
+
+/// Writes events to each of the feeds, up to the position it has.
+async fn write(tx: &Tx, feeds: &[(String, i64)], at: Timestamp, new: &[NewEvent]) -> Result<(), StoreError> {
+    let rows: Vec<_> = feeds
         .iter()
-        .flat_map(|feed| {
-            (feed.feed_position - count + 1..).zip(&new).map(|(position, event)| row(feed, position, at, event))
+        .flat_map(|(feed, last)| {
+            (last - count(new.len()) + 1..).zip(new).map(|(position, event)| row(feed, position, at, event))
         })
         .collect();
     for some in rows.chunks(AT_ONCE) {
         events::Entity::insert_many(some.iter().cloned()).exec_without_returning(tx.connection()).await?;
     }
-    advanced.into_iter().map(|feed| Ok((parse("instances", &feed.id)?, feed.feed_position))).collect()
+    Ok(())
 }
 
-fn row(feed: &instances::Model, position: i64, at: Timestamp, event: &NewEvent) -> events::ActiveModel {
+/// Does both in one statement: with PostgreSQL the way there and back takes longer than what is done there, and nearly
+/// every change has an event. SQLite has no statement within another.
+async fn advance_and_write(
+    tx: &Tx,
+    feeds: Feeds,
+    at: Timestamp,
+    new: &[NewEvent],
+) -> Result<Vec<(String, i64)>, StoreError> {
+    let (which, who) = match feeds {
+        Feeds::Of(instance) => ("id = $1", instance.to_string()),
+        Feeds::ReadBy(user) => ("id IN (SELECT instance_id FROM members WHERE user_id = $1)", user.to_string()),
+    };
+    let mut values: Vec<Value> = vec![who.into(), count(new.len()).into(), at.0.into()];
+    let mut rows = Vec::new();
+    for (number, event) in (1..).zip(new) {
+        let first = values.len() + 1;
+        let fields: Vec<_> = (first..first + 8).map(|number| format!("${number}::text")).collect();
+        rows.push(format!("({number}, {})", fields.join(", ")));
+        values.push(event.kind.into());
+        values.extend(words(event).map(Value::from));
+    }
+    let sql = format!(
+        "WITH moved AS (UPDATE instances SET feed_position = feed_position + $2 WHERE {which} RETURNING id, feed_position), \
+         written AS ( \
+           INSERT INTO events (instance_id, position, at, {FIELDS}) \
+           SELECT moved.id, moved.feed_position - $2 + new.number, $3, {FIELDS} \
+           FROM moved CROSS JOIN (VALUES {}) AS new (number, {FIELDS})) \
+         SELECT id, feed_position FROM moved",
+        rows.join(", ")
+    );
+    let statement = Statement::from_sql_and_values(DbBackend::Postgres, sql, values);
+    let moved = tx.connection().query_all_raw(statement).await?;
+    moved.iter().map(|row| Ok((row.try_get("", "id")?, row.try_get("", "feed_position")?))).collect()
+}
+
+fn count(events: usize) -> i64 {
+    i64::try_from(events).unwrap_or(i64::MAX)
+}
+
+fn row(feed: &str, position: i64, at: Timestamp, event: &NewEvent) -> events::ActiveModel {
+    let [private_to, user_id, room_id, role, machine_id, subject, outcome] = words(event).map(Set);
     events::ActiveModel {
-        instance_id: Set(feed.id.clone()),
+        instance_id: Set(feed.to_owned()),
         position: Set(position),
         at: Set(at.0),
         kind: Set(event.kind.to_owned()),
-        private_to: Set(event.private_to.map(|id| id.to_string())),
-        user_id: Set(event.user.map(|id| id.to_string())),
-        room_id: Set(event.room.map(|id| id.to_string())),
-        role: Set(event.role.as_ref().map(Role::to_string)),
-        machine_id: Set(event.machine.map(|id| id.to_string())),
-        subject: Set(event.subject.clone()),
-        outcome: Set(event.outcome.clone()),
+        private_to,
+        user_id,
+        room_id,
+        role,
+        machine_id,
+        subject,
+        outcome,
     }
+}
+
+/// Returns what an event has beside its kind, as [`FIELDS`] names it.
+fn words(event: &NewEvent) -> [Option<String>; 7] {
+    [
+        event.private_to.map(|id| id.to_string()),
+        event.user.map(|id| id.to_string()),
+        event.room.map(|id| id.to_string()),
+        event.role.as_ref().map(Role::to_string),
+        event.machine.map(|id| id.to_string()),
+        event.subject.clone(),
+        event.outcome.clone(),
+    ]
 }
 
 /// What a reader of the feed gets.
