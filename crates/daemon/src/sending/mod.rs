@@ -313,6 +313,9 @@ fn batch(file: &File, position: u64) -> Result<Batch, SendError> {
 /// Reads until there are `most` bytes, or the file ends.
 fn fill(file: &File, position: u64, bytes: &mut Vec<u8>, most: usize) -> io::Result<()> {
     let mut filled = bytes.len();
+    // Nearly always there is little, and room that was touched stays with the process.
+    let there = file.metadata()?.len().saturating_sub(position);
+    let most = usize::try_from(there).map_or(most, |there| there.min(most));
     bytes.resize(most, 0);
     while filled < most {
         match file.read_at(&mut bytes[filled..], position + filled as u64) {
