@@ -60,7 +60,7 @@ impl Memory {
     }
 }
 
-/// Where others wait for nothing of it: there is a pause of some 30 ms for each 100 MiB that were freed.
+/// Gives back what is not in use, on a thread of its own: it takes some 30 ms for each 100 MiB that were freed.
 async fn give_back(program: &Arc<system::Program>) {
     let program = Arc::clone(program);
     let work = move || {
