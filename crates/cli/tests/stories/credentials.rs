@@ -189,7 +189,8 @@ async fn a_home_put_back_from_a_backup_is_locked_and_says_so() {
         desk.run("machine daemon start").await.exits(0);
         let status = desk.run("machine daemon status --json").await.json();
         // It runs as soon as it is let in: the server has yet to write down the count it gave.
-        until("the server knows this start", async || ada.get(&path(&desk)).await.body["epoch"] == status["epoch"]).await;
+        until("the server knows this start", async || ada.get(&path(&desk)).await.body["epoch"] == status["epoch"])
+            .await;
         power_cut(&desk).await;
     }
     std::fs::remove_dir_all(desk.home()).expect("a disk that broke");
