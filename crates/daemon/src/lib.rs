@@ -36,6 +36,8 @@ pub mod status;
 pub mod supervisor;
 pub mod trust;
 
+mod hex;
+
 pub use daemon::{DaemonError, Exit, Options, Shutdown, run};
 
 /// The version of this program.

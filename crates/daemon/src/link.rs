@@ -170,6 +170,9 @@ impl Link {
     ) -> Tried {
         // What is shown must not change before the server has looked at it.
         let turn = self.trust.turn().await;
+        if let Err(why) = self.begin_journal().await {
+            return Tried::Failed { why, pause: Pause::Backoff };
+        }
         let target = match self.target(form) {
             Ok(target) => target,
             Err(why) => return Tried::Failed { why, pause: Pause::Fixed(CREDENTIAL) },
@@ -242,6 +245,15 @@ impl Link {
                 Err(error) => tracing::info!(%error, "a connection for what is big could not be opened"),
             }
         });
+    }
+
+    /// Begins another journal for a credential the server has not given a count for yet, which is new.
+    async fn begin_journal(&self) -> Result<(), String> {
+        let credentials = self.trust.read().map_err(|error| error.to_string())?;
+        match credentials.filter(|credentials| credentials.renewal == 0) {
+            Some(new) => self.journal.begin_for(&new.machine_token).await.map_err(|error| error.to_string()),
+            None => Ok(()),
+        }
     }
 
     /// Reads what is needed, each time anew: a credential may have been renewed.

@@ -177,29 +177,71 @@ async fn a_copied_home_is_locked_and_won_back_on_the_right_computer() {
 }
 
 #[tokio::test]
-async fn a_home_put_back_from_a_backup_is_locked_and_says_so() {
+async fn a_home_put_back_from_a_backup_is_locked_and_goes_on_where_its_owner_unlocks_it() {
     let world = World::start().await;
     let ada = world.user("ada").await;
-    let desk = Desk::of(&world, &ada).await;
-    desk.run("machine daemon start").await.exits(0);
+    let desk = equipped(Desk::of(&world, &ada).await).await;
     stop(&desk).await;
     let backup = desk.work_dir().join("backup");
     copy(&desk.home(), &backup);
+    desk.run("machine daemon start").await.exits(0);
+    // The server hears more than the backup will ever have said.
+    let (room, run) = agent(&world, &ada, &desk).await;
     for _ in 0..2 {
+        let sent = ping(&ada, &desk).await;
+        assert_eq!(settled(&ada, &desk, &sent).await["status"], "completed");
+        power_cut(&desk).await;
         desk.run("machine daemon start").await.exits(0);
-        let status = desk.run("machine daemon status --json").await.json();
         // It runs as soon as it is let in: the server has yet to write down the count it gave.
+        let status = desk.run("machine daemon status --json").await.json();
         until("the server knows this start", async || ada.get(&path(&desk)).await.body["epoch"] == status["epoch"])
             .await;
-        power_cut(&desk).await;
     }
+    power_cut(&desk).await;
+    for process in find(Root::Nowhere, run) {
+        let _ = kill(Pid::from_raw(process.pid.try_into().expect("a process id")), Signal::SIGKILL);
+    }
+    let last = history(&desk).await;
     std::fs::remove_dir_all(desk.home()).expect("a disk that broke");
     copy(&backup, &desk.home());
     let started = desk.run("machine daemon start").await.exits(0);
     assert!(started.out.contains("an old copy of it was put back"), "{}", started.all());
     desk.run("machine unlock").await.exits(0);
     connected(&desk).await;
+
+    // What it says from now on is heard, though it counts from where the backup was.
+    let sent = ping(&ada, &desk).await;
+    assert_eq!(settled(&ada, &desk, &sent).await["status"], "completed");
+    let id = room.rsplit('/').next().expect("an id");
+    let start = json!({ "type": "start-agent", "chatroomId": id, "role": "builder" });
+    let sent = ada.post(&format!("{}/commands", path(&desk)), start).await;
+    assert_eq!(settled(&ada, &desk, &sent).await["status"], "completed");
+    until("its agent is at work again", async || {
+        let agents = ada.get(&format!("{room}/agents")).await.body;
+        let agent = &agents["agents"][0];
+        agent["status"] == "waiting" && agent["run"]["runId"] != run.to_string()
+    })
+    .await;
+    until("the history goes on behind what the server had", async || {
+        let now = history(&desk).await;
+        now.starts_with(&last) && now[last.len()..].iter().any(|entry| entry["event"]["type"] == "command_finished")
+    })
+    .await;
+    let places: Vec<String> = history(&desk).await.iter().map(place).collect();
+    assert!(places.is_sorted() && places.windows(2).all(|pair| pair[0] != pair[1]), "{places:?}");
     stop(&desk).await;
+}
+
+/// Returns what the server has of a machine's journal, as its user is shown it.
+async fn history(desk: &Desk) -> Vec<Value> {
+    let shown = desk.run("machine journal --json").await.exits(0);
+    shown.out.lines().map(|line| serde_json::from_str(line).expect("an entry")).collect()
+}
+
+/// Returns what sorts an entry among the others.
+fn place(entry: &Value) -> String {
+    let seq = entry["seq"].as_u64().expect("a number");
+    format!("{}{seq:020}", entry["journal"].as_str().expect("a journal"))
 }
 
 #[tokio::test]
@@ -256,9 +298,9 @@ async fn agent(world: &World, ada: &User, desk: &Desk) -> (String, RunId) {
     (room, run)
 }
 
-/// A desk with an agent program that needs no service.
-async fn equipped(world: &World, ada: &User) -> Desk {
-    let desk = joined(world, ada).await.with("CURSOR_API_KEY", "key");
+/// Gives a desk an agent program that needs no service, and starts its daemon.
+async fn equipped(desk: Desk) -> Desk {
+    let desk = desk.with("CURSOR_API_KEY", "key");
     let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("../testkit/standins/cursor-agent");
     std::os::unix::fs::symlink(
         program.canonicalize().expect("a stand-in"),
@@ -274,7 +316,7 @@ async fn equipped(world: &World, ada: &User) -> Desk {
 async fn a_machine_removed_while_it_was_away_ends_its_agents_when_it_comes_back() {
     let world = World::start().await;
     let ada = world.user("ada").await;
-    let desk = equipped(&world, &ada).await;
+    let desk = equipped(joined(&world, &ada).await).await;
     let (_, run) = agent(&world, &ada, &desk).await;
     power_cut(&desk).await;
     until("it is away", async || ada.get(&path(&desk)).await.body["daemonConnected"] == false).await;
@@ -291,7 +333,7 @@ async fn a_machine_removed_while_it_was_away_ends_its_agents_when_it_comes_back(
 async fn a_server_that_was_away_for_minutes_or_a_day_finds_the_agent_at_work() {
     let mut world = World::start().await;
     let ada = world.user("ada").await;
-    let desk = equipped(&world, &ada).await;
+    let desk = equipped(joined(&world, &ada).await).await;
     let (room, run) = agent(&world, &ada, &desk).await;
     for minutes in [5, 24 * 60] {
         world.restart().await;

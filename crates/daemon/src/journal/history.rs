@@ -125,14 +125,17 @@ fn prune(folder: &Path, until: u64, most: u64) -> io::Result<bool> {
     Ok(removed)
 }
 
-/// Returns where to go on for whoever has everything up to `last`; `None` if that is beyond what there is.
+/// Returns where to go on for whoever has everything up to `last`, in the history of `journal` and those before it; `None`
+/// if that is beyond what there is.
 ///
 /// What is not there any more is passed over.
-pub fn after(folder: &Path, last: Option<&Place>) -> io::Result<Option<u64>> {
+pub fn after(folder: &Path, last: Option<&Place>, journal: &str) -> io::Result<Option<u64>> {
     let parts = Part::all(folder)?;
     let oldest = parts.first().map_or(0, |part| part.begins_at);
-    let Some(last) = last.map(ToString::to_string) else { return Ok(Some(oldest)) };
-    let mut has_later = false;
+    let Some(last) = last else { return Ok(Some(oldest)) };
+    // Whatever this journal will have comes later than an older one.
+    let mut has_later = last.journal.as_str() < journal;
+    let last = last.to_string();
     for part in parts.iter().rev() {
         let bytes = std::fs::read(&part.path)?;
         // As text, places sort as their entries do.
@@ -211,7 +214,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path();
         let mut history = History::open(folder).unwrap();
-        assert_eq!(after(folder, None).unwrap(), Some(0), "nobody has anything");
+        assert_eq!(after(folder, None, "C").unwrap(), Some(0), "nobody has anything");
         let mut begins = Vec::new();
         for (journal, seq) in [("B", 4), ("B", 5), ("C", 1), ("C", 2)] {
             if journal == "C" && seq == 2 {
@@ -231,10 +234,11 @@ mod tests {
             (place("C", 3), None),
             (place("D", 1), None),
         ] {
-            assert_eq!(after(folder, Some(&last)).unwrap(), expected, "{last}");
+            assert_eq!(after(folder, Some(&last), "C").unwrap(), expected, "{last}");
         }
+        assert_eq!(after(folder, Some(&place("C", 3)), "D").unwrap(), Some(history.end()), "before all D will have");
         history.begin_part().unwrap();
-        assert_eq!(after(folder, Some(&place("C", 2))).unwrap(), Some(history.end()));
+        assert_eq!(after(folder, Some(&place("C", 2)), "C").unwrap(), Some(history.end()));
         assert_eq!(History::open(folder).unwrap().last(), Some(&place("C", 2)), "a part without an entry yet");
     }
 

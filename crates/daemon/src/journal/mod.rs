@@ -24,6 +24,7 @@ use chatroom_protocol::api::reports::Report;
 use chatroom_protocol::journal::{JournalEntry, Place};
 use chatroom_streams::{Log, LogError, Position};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use ulid::Ulid;
@@ -32,6 +33,7 @@ pub use entry::Entry;
 pub use state::{CommandRecord, PromptRecord, PromptStage, RunRecord, State};
 
 use self::history::History;
+use crate::hex::hex;
 use crate::home::{Home, HomeError};
 
 /// Where the history is, in a home.
@@ -117,10 +119,15 @@ impl Writer {
     }
 }
 
+/// Who waits to hear that something is on disk.
+type Done = oneshot::Sender<Result<(), JournalError>>;
+
 #[derive(Debug)]
-struct Write {
-    entries: Vec<Entry>,
-    done: oneshot::Sender<Result<(), JournalError>>,
+enum Write {
+    /// Records, together.
+    Entries(Vec<Entry>, Done),
+    /// Another journal, for the credential of this digest.
+    BeginFor(String, Done),
 }
 
 impl Journal {
@@ -132,7 +139,7 @@ impl Journal {
         let mut history = History::open(&home.folder(HISTORY)?)?;
         let (mut state, missing) = replay(&log, &path, history.last())?;
         if state.journal_id.is_empty() {
-            state.journal_id = new_id_after(history.last());
+            state.journal_id = new_id_after(history.last().map_or("", |last| &last.journal));
             log.append(&begun(&state)?)?;
         }
         // No number is given twice, also where the file has lost its end, or a version before the history its count.
@@ -191,9 +198,25 @@ impl Journal {
     }
 
     async fn try_append(&self, entries: Vec<Entry>) -> Result<(), JournalError> {
+        self.ask(|done| Write::Entries(entries, done)).await
+    }
+
+    async fn ask(&self, what: impl FnOnce(Done) -> Write) -> Result<(), JournalError> {
         let (done, answer) = oneshot::channel();
-        self.writes.send(Write { entries, done }).map_err(|_| JournalError::Closed)?;
+        self.writes.send(what(done)).map_err(|_| JournalError::Closed)?;
         answer.await.map_err(|_| JournalError::Closed)?
+    }
+
+    /// Goes on as another journal, with all that counts of this one, unless it was begun for this credential.
+    ///
+    /// Whoever issued the credential cannot know what this home remembers: it may be an old copy, and give numbers again
+    /// that the server has seen. Under another id they are new.
+    pub async fn begin_for(&self, machine_token: &str) -> Result<(), JournalError> {
+        let digest = hex(&Sha256::digest(machine_token.as_bytes()));
+        if self.read(|state| state.begun_for == digest) {
+            return Ok(());
+        }
+        self.ask(|done| Write::BeginFor(digest, done)).await
     }
 
     /// Looks at what the journal amounts to. Nothing slow belongs into `look`.
@@ -223,10 +246,10 @@ fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
 }
 
 /// A new id: the time, and chance. Those of journals sort in their order, whatever the clock says.
-fn new_id_after(last: Option<&Place>) -> String {
+fn new_id_after(last: &str) -> String {
     let random = u128::from(getrandom::u64().unwrap_or_default());
     let new = Ulid::from_parts(crate::now().0.unsigned_abs(), random);
-    let next = last.and_then(|last| last.journal.parse::<Ulid>().ok()?.increment());
+    let next = last.parse::<Ulid>().ok().and_then(|last| last.increment());
     next.map_or(new, |next| new.max(next)).to_string()
 }
 
@@ -302,13 +325,17 @@ struct Writing {
 impl Writing {
     fn run(mut self, mut queue: mpsc::UnboundedReceiver<Write>) {
         while let Some(first) = queue.blocking_recv() {
-            let mut entries = first.entries;
-            let mut waiting = vec![first.done];
-            while waiting.len() < TOGETHER
-                && let Ok(more) = queue.try_recv()
-            {
-                entries.extend(more.entries);
-                waiting.push(more.done);
+            let (mut entries, mut waiting, mut begins) = (Vec::new(), Vec::new(), Vec::new());
+            let mut next = Some(first);
+            while let Some(write) = next {
+                match write {
+                    Write::Entries(some, done) => {
+                        entries.extend(some);
+                        waiting.push(done);
+                    }
+                    Write::BeginFor(credential, done) => begins.push((credential, done)),
+                }
+                next = if waiting.len() < TOGETHER { queue.try_recv().ok() } else { None };
             }
             let (written, told) = match self.write(&mut entries) {
                 Ok(told) => (Ok(()), told),
@@ -321,6 +348,9 @@ impl Writing {
             }
             chatroom_failpoint::hit(|| places(&entries, "before the history of"));
             self.follow(&told);
+            for (credential, done) in begins {
+                let _ = done.send(self.begin_for(credential));
+            }
             if let Err(error) = self.begin_anew_if_full() {
                 tracing::error!(%error, "the journal could not be begun anew; it grows on");
                 self.begun_at = self.log.bytes();
@@ -397,17 +427,33 @@ impl Writing {
 
     /// Begins a new file with what counts of the old, and puts it in its place.
     fn begin_anew_if_full(&mut self) -> Result<(), JournalError> {
-        if self.log.bytes() < FULL.max(2 * self.begun_at) { Ok(()) } else { self.begin_anew() }
+        if self.log.bytes() < FULL.max(2 * self.begun_at) {
+            return Ok(());
+        }
+        let state = lock(&self.state).clone();
+        self.begin_anew(&state)
     }
 
-    fn begin_anew(&mut self) -> Result<(), JournalError> {
+    fn begin_for(&mut self, credential: String) -> Result<(), JournalError> {
+        // Nobody else changes it.
+        let mut state = lock(&self.state).clone();
+        if state.begun_for != credential {
+            state.journal_id = new_id_after(&state.journal_id);
+            state.begun_for = credential;
+            self.begin_anew(&state)?;
+            *lock(&self.state) = state;
+        }
+        Ok(())
+    }
+
+    fn begin_anew(&mut self, state: &State) -> Result<(), JournalError> {
         // What is only in the old file must be in the history for good.
         if self.is_behind {
             self.catch_up()?;
             self.is_behind = false;
         }
         self.history.sync()?;
-        let record = begun(&lock(&self.state))?;
+        let record = begun(state)?;
         let beside = self.path.with_extension("new");
         remove(&beside)?;
         let mut log = Log::open(&beside)?;

@@ -20,6 +20,9 @@ const FINISHED: usize = 1_000;
 pub struct State {
     /// Names this journal; a new one counts its reports anew.
     pub journal_id: String,
+    /// The credential it was begun for, as a digest; nothing if it was begun for none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub begun_for: String,
     /// The number of its last entry. Versions before its history did not count.
     #[serde(default)]
     pub entries: u64,

@@ -50,7 +50,7 @@ impl Sender {
         loop {
             let history = History {
                 folder: self.folder.clone(),
-                journal: self.journal.read(|state| state.journal_id.clone()),
+                journal: self.journal.clone(),
                 end: self.journal.history_end(),
                 arrived: Arc::clone(&self.arrived),
             };
@@ -77,7 +77,7 @@ impl Arrived {
 
 struct History {
     folder: PathBuf,
-    journal: String,
+    journal: Journal,
     end: watch::Receiver<u64>,
     arrived: Arc<watch::Sender<u64>>,
 }
@@ -92,7 +92,7 @@ impl Source for History {
     }
 
     fn producer(&self) -> String {
-        self.journal.clone()
+        self.journal.read(|state| state.journal_id.clone())
     }
 
     fn is_over(&self) -> bool {
@@ -103,7 +103,7 @@ impl Source for History {
         let last = said.get(LAST).map(|last| last.to_str().ok().and_then(|last| last.parse::<Place>().ok()));
         let detail = || "it did not say what it has".to_owned();
         let last = last.map(|last| last.ok_or_else(|| SendError::Refused { status: StatusCode::OK, detail: detail() }));
-        history::after(&self.folder, last.transpose()?.as_ref())?.ok_or(SendError::Elsewhere)
+        history::after(&self.folder, last.transpose()?.as_ref(), &self.producer())?.ok_or(SendError::Elsewhere)
     }
 
     fn batch(&self, position: u64) -> Result<Batch, SendError> {

@@ -113,13 +113,14 @@ enum Progress {
 struct Sending<S> {
     ground: Arc<Ground>,
     source: Arc<S>,
-    /// The number of the next append of this daemon.
+    producer: String,
+    /// The number of the next append of this producer.
     next: u64,
 }
 
 impl<S: Source> Sending<S> {
     fn new(ground: Arc<Ground>, source: S) -> Self {
-        Self { ground, source: Arc::new(source), next: 0 }
+        Self { ground, producer: source.producer(), source: Arc::new(source), next: 0 }
     }
 
     async fn stay(mut self, mut link: watch::Receiver<LinkStatus>) {
@@ -157,6 +158,10 @@ impl<S: Source> Sending<S> {
 
     /// Sends all there is.
     async fn send(&mut self) -> Result<Progress, SendError> {
+        let producer = self.source.producer();
+        if self.producer != producer {
+            (self.producer, self.next) = (producer, 0);
+        }
         let Some(mut position) = self.resume().await? else {
             return Ok(Progress::Whole);
         };
@@ -234,7 +239,7 @@ impl<S: Source> Sending<S> {
     async fn append(&self, position: u64, batch: Batch, closes: bool) -> Result<Response, SendError> {
         let mut request = self
             .request(Method::POST)?
-            .header("producer-id", self.source.producer())
+            .header("producer-id", &self.producer)
             .header("producer-epoch", self.ground.epoch)
             .header("producer-seq", self.next);
         if closes {

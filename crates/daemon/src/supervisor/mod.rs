@@ -14,7 +14,6 @@ pub mod client;
 pub mod conversation;
 mod daemons;
 mod exit;
-mod hex;
 pub mod lines;
 pub mod log;
 mod redact;

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 use tokio::net::UnixListener;
 
-use super::hex::hex;
+use crate::hex::hex;
 
 /// The socket, or a link to it.
 pub const SOCKET: &str = "sock";
