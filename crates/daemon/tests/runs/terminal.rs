@@ -366,7 +366,9 @@ async fn real(tool: Tool, mode: PermissionMode, files: impl Fn(&str) -> Vec<(&'s
     let words: Vec<&str> = words.trim_end_matches('\0').split('\0').collect();
     match tool {
         Tool::Opencode => assert!(words.last().is_some_and(|word| word.ends_with("opencode")), "{words:?}"),
-        _ => assert_eq!(words.last(), Some(&run.spec.system_prompt.as_str())),
+        Tool::Claude => assert_eq!(words.last(), Some(&run.spec.system_prompt.as_str())),
+        // Pi writes its title over its words once it runs; that it was given the prompt shows in what the model hears.
+        _ => {}
     }
     let mut eyes = Eyes::join(&run, as_large(100, 30)).await;
     eventually_heard(&world, &mut eyes, "You are the builder.").await;
