@@ -9,16 +9,19 @@ use chatroom_testkit::world::Client;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
+use crate::clock;
 use crate::figures::Times;
 use crate::seed::{Machine, Seeded};
 
-/// Sent before anything counts, so that every connection is warm.
-const WARM_UP: Duration = Duration::from_secs(3);
+/// For how many seconds some are sent before anything counts, so that every connection is warm.
+const WARM_UP: u32 = 3;
 /// How long the last ones may take.
 const LAST: Duration = Duration::from_secs(10);
 
 /// What came of it.
 pub struct Outcome {
+    /// From when it was due until it was on its way: what the measuring adds.
+    pub begun: Times,
     /// From when it was due to its answer 201.
     pub accepted: Times,
     /// From when it was due until the sender's feed said that the machine has it in its journal.
@@ -36,6 +39,7 @@ struct Sent {
     due: HashMap<String, (Instant, bool)>,
     /// The feed may be faster than the answer.
     seen: HashMap<(String, Kind), Instant>,
+    begun: Vec<Duration>,
     accepted: Vec<Duration>,
     refused: usize,
 }
@@ -60,20 +64,15 @@ pub async fn run(seeded: &Seeded, count: usize, real: usize, rate: u32, seconds:
         feeds.spawn(follow((**person).clone(), sent.clone()));
     }
     let machines: Vec<&Machine> = in_turns(&seeded.machines[..count], real);
-    let began = tokio::time::Instant::now();
-    let total = (WARM_UP.as_secs_f64() + f64::from(seconds)) * f64::from(rate);
     let mut posts = JoinSet::new();
-    let mut number = 0_u32;
-    while f64::from(number) < total {
-        let due = began + Duration::from_secs(1) * number / rate;
-        tokio::time::sleep_until(due).await;
-        let (is_real, machine) = {
-            let machine = machines[number as usize % machines.len()];
-            (seeded.machines[..real].iter().any(|one| one.id == machine.id), machine)
-        };
+    let mut dues = clock::dues(rate, rate * (WARM_UP + seconds));
+    let mut number = 0;
+    while let Some(due) = dues.recv().await {
+        let machine = machines[number as usize % machines.len()];
+        let is_real = seeded.machines[..real].iter().any(|one| one.id == machine.id);
         let path = format!("/api/machines/{}/commands", machine.id);
-        let counts = due.duration_since(began) >= WARM_UP;
-        posts.spawn(send(seeded.person(machine.owner).clone(), path, due.into_std(), is_real, counts, sent.clone()));
+        let counts = number >= rate * WARM_UP;
+        posts.spawn(send(seeded.person(machine.owner).clone(), path, due, is_real, counts, sent.clone()));
         number += 1;
     }
     posts.join_all().await;
@@ -99,6 +98,7 @@ fn in_turns(machines: &[Machine], real: usize) -> Vec<&Machine> {
 
 async fn send(client: Client, path: String, due: Instant, is_real: bool, counts: bool, sent: Shared) {
     let request = client.request(reqwest::Method::POST, &path).json(&json!({ "type": "ping" }));
+    let begun = due.elapsed();
     let answer: Option<Value> = async {
         let answer = request.send().await.ok()?.error_for_status().ok()?;
         answer.json().await.ok()
@@ -111,6 +111,7 @@ async fn send(client: Client, path: String, due: Instant, is_real: bool, counts:
     let mut sent = lock(&sent);
     match answer.as_ref().and_then(|answer| answer["commandId"].as_str()) {
         Some(id) => {
+            sent.begun.push(begun);
             sent.accepted.push(took);
             sent.due.insert(id.to_owned(), (due, is_real));
         }
@@ -156,6 +157,7 @@ impl Sent {
             Times::new(self.due.iter().filter_map(of).collect())
         };
         Outcome {
+            begun: Times::new(self.begun.clone()),
             accepted: Times::new(self.accepted.clone()),
             journalled: times(Kind::Received, false),
             by_daemons: times(Kind::Received, true),

@@ -18,6 +18,9 @@ use crate::storm;
 use crate::waiters;
 use crate::{DatabaseKind, Dispatch};
 
+/// How often something is synced, one after another, until a command is `received`: on the server, on its machine, and on
+/// the server again.
+const SYNCS: u32 = 3;
 /// How many people share the machines.
 const PEOPLE: usize = 10;
 /// How many of the people who wait get a message.
@@ -100,6 +103,8 @@ impl Run<'_> {
         progress(&format!("{count} machines after {:.1} s", began.elapsed().as_secs_f32()));
         note(format!("{count} machines"), server.pid(), "")?;
 
+        progress("as many syncs as a command needs");
+        self.syncs()?;
         progress("commands");
         self.commands(count).await?;
         progress("people wait");
@@ -130,12 +135,25 @@ impl Run<'_> {
         Ok(say(&format!("At the end: {}.\n", facts::load()))?)
     }
 
+    /// Measures what no server can be faster than: the syncs between a command and the word that its machine has it.
+    fn syncs(&self) -> anyhow::Result<()> {
+        let Dispatch { rate, seconds, .. } = *self.scale;
+        let floor =
+            tokio::task::block_in_place(|| facts::row_of_syncs(&self.seeded.data(), SYNCS, rate, rate * seconds))?;
+        let [p50, p99, most] = floor.cells();
+        Ok(say(&format!(
+            "Floor, {SYNCS} syncs one after another, {rate} times a second for {seconds} s: p50 {p50}, p99 {p99}, slowest \
+             {most}.\n"
+        ))?)
+    }
+
     async fn commands(&self, count: usize) -> anyhow::Result<()> {
         let Dispatch { rate, seconds, daemons, .. } = *self.scale;
         let came = commands::run(&self.seeded, count, daemons, rate, seconds).await?;
         say(&format!("{count} machines, {rate} commands a second for {seconds} s; {}.\n", facts::load()))?;
         let mut table = Table::new(["from when a command was due until", "count", "p50", "p99", "slowest", "goal"]);
         for (what, times, goal) in [
+            ("it is sent: what the measuring adds", &came.begun, ""),
             ("its answer 201", &came.accepted, ""),
             ("`received`, journalled and told", &came.journalled, "p99 ≤ 10 ms"),
             ("the same, real daemons only", &came.by_daemons, ""),

@@ -53,6 +53,24 @@ pub fn fsync(folder: &Path) -> anyhow::Result<Times> {
     Ok(Times::new(times))
 }
 
+/// Measures how long `syncs` appends take that are synced one after another, `rate` of such rows a second.
+pub fn row_of_syncs(folder: &Path, syncs: u32, rate: u32, count: u32) -> anyhow::Result<Times> {
+    let mut file = tempfile::tempfile_in(folder)?;
+    let page = [b'x'; 4096];
+    let mut times = Vec::new();
+    let began = Instant::now();
+    for number in 0..count {
+        let due = began + Duration::from_secs(1) * number / rate;
+        std::thread::sleep(due.saturating_duration_since(Instant::now()));
+        for _ in 0..syncs {
+            file.write_all(&page)?;
+            file.sync_data()?;
+        }
+        times.push(due.elapsed());
+    }
+    Ok(Times::new(times))
+}
+
 fn spawn() -> anyhow::Result<Duration> {
     let began = Instant::now();
     let status = Command::new("true").stdin(Stdio::null()).status().context("there is no `true`")?;

@@ -4,6 +4,7 @@
 //! real wire, users with their own credentials. Load comes by the clock whether or not the last answer is there,
 //! and each time counts from when a request was due, so that a server that stalls cannot hide it.
 
+mod clock;
 mod commands;
 mod daemons;
 mod dispatch;

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
+use crate::clock;
 use crate::figures::Times;
 use crate::seed::Seeded;
 
@@ -41,13 +42,11 @@ pub async fn run(seeded: &Seeded, messages: usize) -> anyhow::Result<Outcome> {
         tokio::time::sleep(Duration::from_millis(3)).await;
     }
     tokio::time::sleep(Duration::from_secs(2)).await;
-    let began = tokio::time::Instant::now();
     let mut posts = JoinSet::new();
     let mut dues = Vec::new();
-    for (number, room) in (0_u32..).zip(&seeded.rooms[..messages]) {
-        let due = began + Duration::from_secs(1) * number / RATE;
-        tokio::time::sleep_until(due).await;
-        dues.push(due.into_std());
+    let mut clock = clock::dues(RATE, u32::try_from(messages)?);
+    for room in &seeded.rooms[..messages] {
+        dues.push(clock.recv().await.context("the clock stopped")?);
         let request = seeded
             .person(room.owner)
             .request(reqwest::Method::POST, &format!("{}/messages", room.path))

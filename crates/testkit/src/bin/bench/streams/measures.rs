@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 use super::served::Served;
 use super::wire::{Wire, find, request};
 use crate::Streams;
+use crate::clock;
 use crate::facts::Memory;
 use crate::figures::Times;
 
@@ -208,12 +209,10 @@ async fn crowd(served: &Served, path: &str, scale: &Streams) -> anyhow::Result<(
         });
     }
     let mut wire = Wire::open(served.address).await?;
-    let began = tokio::time::Instant::now();
     let mut dues = Vec::new();
+    let mut clock = clock::dues(RATE, u32::try_from(count)?);
     for number in 0..count {
-        let due = began + Duration::from_secs(1) * u32::try_from(number)? / RATE;
-        tokio::time::sleep_until(due).await;
-        dues.push(due.into_std());
+        dues.push(clock.recv().await.context("the clock stopped")?);
         wire.expect(&request("POST", path, Some(&message(number))), &[204]).await?;
     }
     let dues = Arc::new(dues);
