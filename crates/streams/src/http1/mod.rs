@@ -64,13 +64,14 @@ pub(crate) async fn requests(mut connection: Connection, service: Service, ends:
             Ok(Came::Http2) => return Next::Http2(connection),
             Ok(Came::Nothing) => return Next::Closed,
             Err(status) => {
-                connection.refuse(refusal(&service, status)).await;
+                // In a box: hardly any connection gets here, and all of them would be larger.
+                Box::pin(connection.refuse(refusal(&service, status))).await;
                 return Next::Closed;
             }
         };
         let response = tokio::select! {
             biased;
-            response = service.answer(*request) => response,
+            response = service.answer(request) => response,
             // Nobody waits for it any more.
             () = connection.gone() => return Next::Closed,
         };
@@ -132,7 +133,7 @@ fn give_way() {
 pub(crate) async fn http2(connection: Connection, service: Service, ends: watch::Receiver<bool>) -> Next {
     let answer = service_fn(|request: Request<Incoming>| {
         let service = service.clone();
-        async move { Ok::<_, Infallible>(service.answer(request.map(Body::new)).await) }
+        async move { Ok::<_, Infallible>(service.answer(Box::new(request.map(Body::new))).await) }
     });
     let (socket, held) = connection.into_parts();
     let (read, write) = socket.into_split();

@@ -113,8 +113,9 @@ impl Service {
         Self::new(Streams::Engine(engine), clock, options)
     }
 
-    /// Answers a request.
-    pub(crate) async fn answer(&self, request: Request) -> Response {
+    /// Answers a request. It comes in a box: each function it is handed on to has room of its own for what it is given,
+    /// for as long as the answer is waited for.
+    pub(crate) async fn answer(&self, request: Box<Request>) -> Response {
         let mut response = match path(request.uri(), &self.options.prefix) {
             Some(Ok(path)) => at(self, &path, request).await,
             Some(Err(NotText)) => answer::plain(StatusCode::BAD_REQUEST, "the path is not text"),
@@ -179,7 +180,7 @@ pub fn read_only(
 }
 
 fn routed(service: Service) -> Router {
-    let answer = async |State(service): State<Service>, request: Request| service.answer(request).await;
+    let answer = async |State(service): State<Service>, request: Request| service.answer(Box::new(request)).await;
     Router::new().fallback(answer).with_state(service)
 }
 
@@ -192,16 +193,17 @@ fn path(uri: &Uri, prefix: &str) -> Option<Result<String, NotText>> {
     Some(request::decoded(path).ok_or(NotText))
 }
 
-async fn at(service: &Service, path: &str, request: Request) -> Response {
+async fn at(service: &Service, path: &str, request: Box<Request>) -> Response {
     if path.split('/').next() == Some(RESERVED) {
         return answer::plain(StatusCode::NOT_FOUND, "subscriptions are not offered");
     }
+    // Most of those that wait are appends: what needs more room than they do is in a box.
     let done = match (request.method().clone(), &service.streams) {
-        (Method::PUT, Streams::Engine(engine)) => write::create(service, engine, path, request).await,
+        (Method::PUT, Streams::Engine(engine)) => Box::pin(write::create(service, engine, path, request)).await,
         (Method::POST, Streams::Engine(engine)) => write::append(engine, path, request).await,
         (Method::DELETE, Streams::Engine(engine)) => write::delete(engine, path).await,
         (Method::HEAD, _) => read::about(service, path),
-        (Method::GET, _) => read::read(service, path, &request.into_parts().0).await,
+        (Method::GET, _) => Box::pin(read::read(service, path, request)).await,
         (Method::OPTIONS, _) if service.options.cors => Ok(cors::preflight()),
         _ => Ok(answer::wrong_method()),
     };

@@ -1,12 +1,12 @@
 //! `HEAD`, and `GET` that ends: catch-up and long poll.
 
 use axum::body::Body;
+use axum::extract::Request;
 use axum::response::Response;
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
 use http::StatusCode;
 use http::header::{self, HeaderMap, HeaderValue};
-use http::request::Parts;
 
 use super::answer::{self, Error, empty};
 use super::request::{self, Mode, Read};
@@ -41,13 +41,13 @@ pub(super) fn about(service: &Service, path: &str) -> Result<Response, Error> {
     Ok(response)
 }
 
-pub(super) async fn read(service: &Service, path: &str, request: &Parts) -> Result<Response, Error> {
-    let asked = request::read(&request.uri)?;
+pub(super) async fn read(service: &Service, path: &str, request: Box<Request>) -> Result<Response, Error> {
+    let asked = request::read(request.uri())?;
     let reader = service.streams.reader(path)?;
     reader.touch();
     match asked.mode {
-        Mode::CatchUp => catch_up(service, &reader, &asked, &request.headers).await,
-        Mode::LongPoll => long_poll(service, &reader, &asked, &request.headers).await,
+        Mode::CatchUp => catch_up(service, &reader, &asked, request.headers()).await,
+        Mode::LongPoll => long_poll(service, &reader, &asked, request.headers()).await,
         Mode::Sse => sse::follow(service, reader, &asked),
     }
 }

@@ -12,12 +12,16 @@ use super::request::{self, BadRequest};
 use super::{Service, answer::empty};
 use crate::{Engine, Refusal};
 
-async fn body(engine: &Engine, request: Request) -> Result<Bytes, Error> {
+/// Reads the body of a request. Nothing else of it is kept until that is there.
+fn body(engine: &Engine, request: Box<Request>) -> impl Future<Output = Result<Bytes, Error>> + use<> {
     let largest = engine.options().max_body;
-    match Limited::new(request.into_body(), largest).collect().await {
-        Ok(body) => Ok(body.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(Refusal::TooLarge(largest).into()),
-        Err(_) => Err(BadRequest::Body.into()),
+    let body = Limited::new(request.into_body(), largest);
+    async move {
+        match body.collect().await {
+            Ok(body) => Ok(body.to_bytes()),
+            Err(error) if error.is::<LengthLimitError>() => Err(Refusal::TooLarge(largest).into()),
+            Err(_) => Err(BadRequest::Body.into()),
+        }
     }
 }
 
@@ -25,7 +29,7 @@ pub(super) async fn create(
     service: &Service,
     engine: &Engine,
     path: &str,
-    request: Request,
+    request: Box<Request>,
 ) -> Result<Response, Error> {
     let mut create = request::create(request.headers(), &service.options.prefix)?;
     let location = location(request.headers(), request.uri());
@@ -61,7 +65,7 @@ fn location(headers: &HeaderMap, uri: &Uri) -> String {
     }
 }
 
-pub(super) async fn append(engine: &Engine, path: &str, request: Request) -> Result<Response, Error> {
+pub(super) async fn append(engine: &Engine, path: &str, request: Box<Request>) -> Result<Response, Error> {
     let mut append = request::append(request.headers())?;
     append.body = body(engine, request).await?;
     let has_body = !append.body.is_empty();
