@@ -156,9 +156,24 @@ pub(crate) type Answer<T> = oneshot::Sender<Result<T, Refusal>>;
 
 /// What the committer is asked.
 pub(crate) enum Command {
-    Create { path: Box<str>, create: Create, prepared: Prepared, source: Option<Source>, answer: Answer<Created> },
-    Append { path: Box<str>, append: Append, prepared: Prepared, answer: Answer<Appended> },
-    Delete { path: Box<str>, answer: Answer<()> },
+    /// In boxes is what would make every append larger, of which there are more: the queue keeps its room.
+    Create {
+        path: Box<str>,
+        create: Box<Create>,
+        prepared: Prepared,
+        source: Option<Box<Source>>,
+        answer: Answer<Created>,
+    },
+    Append {
+        path: Box<str>,
+        append: Append,
+        prepared: Prepared,
+        answer: Answer<Appended>,
+    },
+    Delete {
+        path: Box<str>,
+        answer: Answer<()>,
+    },
 }
 
 impl Command {

@@ -128,7 +128,7 @@ impl Committer {
                 });
                 let options = &self.shared.options;
                 let decided = over.and_then(|()| {
-                    decide::create(&self.ledger, options, &path, &create, &prepared, source.as_ref(), now)
+                    decide::create(&self.ledger, options, &path, &create, &prepared, source.as_deref(), now)
                         .map_err(Unwritten::Refused)
                 });
                 let result = self.record(decided, batch)?;

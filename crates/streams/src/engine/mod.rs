@@ -99,6 +99,7 @@ impl Engine {
         };
         let prepared = prepare(kind, &create.body)?;
         let (answer, asked) = oneshot::channel();
+        let (create, source) = (Box::new(create), source.map(Box::new));
         let turn = self.submit(Command::Create { path: path.into(), create, prepared, source, answer })?;
         Ok(Pending::asked(asked, turn))
     }
