@@ -174,6 +174,10 @@ impl Visible {
         while !rest.is_empty() {
             let mut piece = self.fresh.pop_if(|last| last.len() < PIECE).unwrap_or_default();
             let (now, later) = rest.split_at(rest.len().min(PIECE - piece.len()));
+            if piece.capacity() - piece.len() < now.len() {
+                // Half as much again, and not twice: of many streams with a little each, nearly half would be empty.
+                piece.reserve_exact(now.len().max(piece.len() / 2).min(PIECE - piece.len()));
+            }
             piece.extend_from_slice(now);
             self.fresh.push(piece);
             rest = later;
