@@ -20,7 +20,7 @@ const HEADER: usize = 64;
 /// Length, checksum of the body, checksum of both and of the place.
 const RECORD: usize = 12;
 /// How many zeros are written at once.
-const ZEROS: usize = 64 << 10;
+const ZEROS: usize = 16 << 10;
 /// How many segments wait for use at most.
 const SPARES: usize = 2;
 
