@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
@@ -21,65 +21,95 @@ use crate::wakes::Wakes;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How many reads of one lane may wait for the disk at once.
 const READS: usize = 32;
+/// How long nobody is let in when there is no room for another connection.
+const REST: Duration = Duration::from_millis(200);
 
 /// All of them.
-pub(crate) struct Lanes {
-    lanes: Vec<Lane>,
-    next: usize,
-}
+pub(crate) struct Lanes(Vec<JoinHandle<()>>);
 
-struct Lane {
-    connections: mpsc::UnboundedSender<std::net::TcpStream>,
-    thread: JoinHandle<()>,
-}
+/// Takes connections to a lane.
+type Hand = mpsc::UnboundedSender<std::net::TcpStream>;
+/// What it takes.
+type Handed = mpsc::UnboundedReceiver<std::net::TcpStream>;
 
 impl Lanes {
-    /// Starts one for each core. They end once `ends` says so, or nobody can say so any more.
-    pub fn start(service: &Service, ends: &watch::Receiver<bool>) -> io::Result<Self> {
+    /// Starts one for each core; the first lets connections in for all. They end once `ends` says so, or nobody can say so
+    /// any more.
+    pub fn start(listener: TcpListener, service: &Service, ends: &watch::Receiver<bool>) -> io::Result<Self> {
         let count = std::thread::available_parallelism().map_or(1, usize::from);
-        let lanes = (0..count).map(|_| Lane::start(service.clone(), ends.clone())).collect::<io::Result<_>>()?;
-        Ok(Self { lanes, next: 0 })
-    }
-
-    /// Hands a connection to one of them, in turn.
-    pub fn take(&mut self, connection: TcpStream) {
-        // A connection that cannot be set up is closed by that.
-        let Ok(connection) = connection.into_std() else { return };
-        if let Some(lane) = self.lanes.get(self.next) {
-            let _ = lane.connections.send(connection);
-        }
-        self.next = (self.next + 1) % self.lanes.len().max(1);
+        let (lanes, handed): (Vec<_>, Vec<_>) = (0..count).map(|_| mpsc::unbounded_channel()).unzip();
+        let mut door = Some((listener.into_std()?, lanes));
+        let start = |handed| start(service.clone(), handed, door.take(), ends.clone());
+        Ok(Self(handed.into_iter().map(start).collect::<io::Result<_>>()?))
     }
 
     /// Waits until all have ended.
     pub async fn end(self) {
-        let join = || self.lanes.into_iter().for_each(|lane| drop(lane.thread.join()));
+        let join = || self.0.into_iter().for_each(|lane| drop(lane.join()));
         // One that panicked has said so.
         let _ = tokio::task::spawn_blocking(join).await;
     }
 }
 
-impl Lane {
-    fn start(service: Service, ends: watch::Receiver<bool>) -> io::Result<Self> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(READS).build()?;
-        let (connections, handed) = mpsc::unbounded_channel();
-        let work = move || {
-            runtime.block_on(serve_all(service, handed, ends));
-            runtime.shutdown_background();
-        };
-        let thread = Builder::new().name("streams-lane".into()).spawn(work)?;
-        Ok(Self { connections, thread })
+fn start(
+    service: Service,
+    handed: Handed,
+    door: Option<(std::net::TcpListener, Vec<Hand>)>,
+    ends: watch::Receiver<bool>,
+) -> io::Result<JoinHandle<()>> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(READS).build()?;
+    let inside = runtime.enter();
+    let open = |(listener, lanes)| io::Result::Ok(Door { listener: TcpListener::from_std(listener)?, lanes });
+    let door = door.map(open).transpose()?;
+    drop(inside);
+    let work = move || {
+        runtime.block_on(serve_all(service, handed, door, ends));
+        runtime.shutdown_background();
+    };
+    Builder::new().name("streams-lane".into()).spawn(work)
+}
+
+/// Where connections come in.
+struct Door {
+    listener: TcpListener,
+    lanes: Vec<Hand>,
+}
+
+impl Door {
+    /// Lets connections in until the end.
+    async fn let_in(self, ends: watch::Receiver<bool>) -> Next {
+        tokio::select! {
+            () = self.hand_out() => {}
+            () = http1::until(ends) => {}
+        }
+        Next::Closed
+    }
+
+    /// Hands each connection to a lane, in turn.
+    async fn hand_out(&self) {
+        for lane in self.lanes.iter().cycle() {
+            let connection = loop {
+                match self.listener.accept().await {
+                    Ok((connection, _)) => break connection,
+                    Err(error) => tracing::warn!(%error, "a connection cannot be accepted"),
+                }
+                tokio::time::sleep(REST).await;
+            };
+            // A connection that cannot be set up is closed by that.
+            if let Ok(connection) = connection.into_std() {
+                let _ = lane.send(connection);
+            }
+        }
     }
 }
 
 /// Serves what is handed over until the end.
-async fn serve_all(
-    service: Service,
-    mut handed: mpsc::UnboundedReceiver<std::net::TcpStream>,
-    ends: watch::Receiver<bool>,
-) {
+async fn serve_all(service: Service, mut handed: Handed, door: Option<Door>, ends: watch::Receiver<bool>) {
     let mut served = Served { service, ends: ends.clone(), wakes: Wakes::here(), tasks: JoinSet::new() };
     let wakes = served.wakes.clone();
+    if let Some(door) = door {
+        served.tasks.spawn(door.let_in(ends.clone()));
+    }
     let serve = async {
         let mut end = pin!(http1::until(ends));
         loop {

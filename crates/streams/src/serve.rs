@@ -1,16 +1,12 @@
 //! A server of nothing but streams.
 
 use std::io;
-use std::time::Duration;
 
 use tokio::net::TcpListener;
 
 use crate::Engine;
 use crate::lanes::Lanes;
 use crate::router::{RouterOptions, Service};
-
-/// How long nobody is let in when there is no room for another connection.
-const REST: Duration = Duration::from_millis(200);
 
 /// Serves an engine's streams until `stop` is ready, or the engine stops, which is an error.
 ///
@@ -25,20 +21,8 @@ pub async fn serve(
 ) -> io::Result<()> {
     let (ending, ends) = tokio::sync::watch::channel(false);
     let service = Service::of_engine(engine.clone(), RouterOptions { ending: Some(ends.clone()), ..options });
-    let mut lanes = Lanes::start(&service, &ends)?;
-    let accept = async {
-        loop {
-            match listener.accept().await {
-                Ok((connection, _)) => lanes.take(connection),
-                Err(error) => {
-                    tracing::warn!(%error, "a connection cannot be accepted");
-                    tokio::time::sleep(REST).await;
-                }
-            }
-        }
-    };
+    let lanes = Lanes::start(listener, &service, &ends)?;
     tokio::select! {
-        () = accept => {}
         stopped = engine.stopped() => return Err(io::Error::other(stopped)),
         () = stop => {}
     }
