@@ -8,7 +8,6 @@
 //!
 //! On other systems nothing is done.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::spawn_blocking;
@@ -48,7 +47,7 @@ impl Memory {
     /// Gives back what the start needed and what came with it, and then whatever there is whenever the process has come
     /// to rest, or has grown much. It does not end, but on systems where there is nothing to do.
     pub async fn keep_little(self) {
-        let program = Arc::new(self.program);
+        let program = self.program;
         // A daemon connects, and to a server that was away all its machines come at once.
         for pause in [START, EVERY, EVERY] {
             sleep(pause).await;
@@ -60,15 +59,13 @@ impl Memory {
     }
 }
 
-/// Gives back what is not in use, on a thread of its own: it takes some 30 ms for each 100 MiB that were freed.
-async fn give_back(program: &Arc<system::Program>) {
-    let program = Arc::clone(program);
-    let work = move || {
-        system::trim();
-        program.leave();
-    };
-    // Where there is no thread for it, it is done the next time.
-    let _ = spawn_blocking(work).await;
+/// Gives back what is not in use.
+async fn give_back(program: &system::Program) {
+    // On a thread of its own, for it takes some 30 ms for each 100 MiB that were freed. Where there is none, it is done the
+    // next time.
+    let _ = spawn_blocking(system::trim).await;
+    // Not there: what runs behind this is in memory again, and the end of such a thread is far from all else.
+    program.leave();
 }
 
 /// Waits until the process has come to rest after it did something, or has grown much; returns whether that can be told.
