@@ -32,6 +32,7 @@ const SIGN_INS: usize = 20;
 pub async fn run(scale: Dispatch) -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     facts::print(folder.path())?;
+    facts::settle(&scale.program)?;
     let bare = forms::bare_request().await?;
     say(&format!(
         "Floor, a bare request over a tunnel: p50 {}, p99 {}.\n",

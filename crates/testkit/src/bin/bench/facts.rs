@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use crate::figures::{Times, millis, say};
@@ -30,6 +31,14 @@ pub fn print(folder: &Path) -> anyhow::Result<()> {
     let spawn = Times::new((0..200).map(|_| spawn()).collect::<Result<_, _>>()?);
     say(&format!("Floor, fork+exec of `true`: p50 {}, p99 {}.", millis(spawn.at(0.5)), millis(spawn.at(0.99))))?;
     Ok(())
+}
+
+/// Has a program read from the disk when it starts next, as one that was installed some time ago: what was just written
+/// lies in memory in large pieces, and Linux counts a whole one as resident for each page of it that is touched.
+pub fn settle(program: &Path) -> anyhow::Result<()> {
+    let file = fs::File::open(program).with_context(|| format!("cannot open {}", program.display()))?;
+    file.sync_all()?;
+    Ok(posix_fadvise(&file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED)?)
 }
 
 /// Says how busy the machine is.

@@ -45,6 +45,8 @@ impl Side {
 pub async fn run(scale: &Streams) -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     facts::print(folder.path())?;
+    facts::settle(&scale.program)?;
+    facts::settle(&scale.opponent)?;
     let mut sides = [
         Side::new("theirs", Served::theirs(&scale.opponent).await?).await?,
         Side::new("ours", Served::ours(&scale.program).await?).await?,
